@@ -1,0 +1,1 @@
+"""Call summaries and key themes of banks' earnings calls."""

@@ -1,0 +1,64 @@
+"""Time and memory of aegis's reports: `python benchmarks/aegis_reports.py [FOLDER OR ZIP OF TRANSCRIPTS]`.
+
+Without an argument the sample transcripts are measured. Each call is analysed anew, as the first of its two reports;
+the bar is 1.5 s and 200 MB a report. Memory is the process's peak, with everything that the reports import.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+from aegis.institutions import load_institutions
+from aegis.reports import REPORT_TYPES, CallTranscript, ExtractiveWriter, typeset
+from aegis.samples import write_samples
+from aegis.transcripts import inspect, read_source
+from aegis.transcripts.companies import companies
+
+
+async def measure(source: Path, to: Path) -> dict[str, list[float]]:
+    """Seconds of wall time of every report of every transcript, by report type."""
+    known = {ticker: company.name for ticker, company in companies().items()}
+    known |= {symbol: bank.name for symbol, bank in load_institutions().items()}
+    writer = ExtractiveWriter()
+    seconds: dict[str, list[float]] = {report_type: [] for report_type in REPORT_TYPES}
+    for transcript in inspect(read_source(source), known).accepted:
+        call = CallTranscript(
+            text=transcript.text,
+            sha256=transcript.sha256,
+            bank_name=known[transcript.ticker],
+            bank_symbol=transcript.ticker,
+            fiscal_year=transcript.fiscal_year,
+            quarter=transcript.quarter,
+            notice=transcript.notice,
+        )
+        for report_type in REPORT_TYPES:
+            start = time.perf_counter()
+            sections = [await writer.section(call, topic) for topic in writer.topics(report_type)]
+            typeset(sections, call, report_type, to)
+            seconds[report_type].append(time.perf_counter() - start)
+    return seconds
+
+
+def main(arguments: list[str]) -> None:
+    """Prints the measures."""
+    with tempfile.TemporaryDirectory() as folder:
+        if arguments:
+            source = Path(arguments[0])
+        else:
+            source = Path(folder) / "samples"
+            write_samples(source)
+        seconds = asyncio.run(measure(source, Path(folder) / "reports"))
+    for report_type, taken in seconds.items():
+        print(f"{report_type}: {len(taken)} reports, median {median(taken):.2f} s, most {max(taken):.2f} s")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(f"peak memory {peak / 1024:.0f} MB")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,1 @@
+"""What users write, and what is checked of it on import."""

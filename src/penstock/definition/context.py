@@ -1,0 +1,119 @@
+"""What a handler may ask for: the running attempt and its transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol
+from uuid import UUID
+
+from typing_extensions import TypeVar
+
+from penstock.model.results import Outcome
+from penstock.model.values import Day
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection, AsyncCursor
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from structlog.typing import FilteringBoundLogger
+
+    from penstock.definition.step import Step
+
+U = TypeVar("U", default=Day)
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+class Transaction(Protocol):
+    """The step's transaction: taken at its first use, committed with the step's record when the handler returns.
+
+    Where its database is the ledger's, that commit is the step's completion: what it wrote is there exactly once, and
+    a late zombie's rows are turned away with its record. An exception rolls back all of it.
+    """
+
+    async def execute(
+        self, query: str, params: Mapping[str, Any] | Sequence[Any] | None = None
+    ) -> AsyncCursor[tuple[Any, ...]]:
+        """Run one statement; placeholders are psycopg's `%s` and `%(name)s`."""
+        ...
+
+    async def connection(self) -> AsyncConnection[tuple[Any, ...]]:
+        """The psycopg connection itself; never commit or roll back on it."""
+        ...
+
+    async def session(self) -> AsyncSession:
+        """A SQLAlchemy session on it, flushed before the commit; needs `penstock[sqlalchemy]`."""
+        ...
+
+
+class Context(Protocol[U]):
+    """What a running handler knows, and what it can ask for."""
+
+    @property
+    def unit(self) -> U:
+        """The unit of this run, or of this call in a batch."""
+        raise NotImplementedError
+
+    @property
+    def units(self) -> Sequence[U]:
+        """The units of the batch that are still in it."""
+        ...
+
+    @property
+    def run_id(self) -> UUID:
+        """The run, the same in every attempt and after a crash: a key for idempotent writes elsewhere."""
+        ...
+
+    @property
+    def attempt(self) -> int:
+        """The number of this try of the step; 1 is the first."""
+        ...
+
+    @property
+    def forced(self) -> bool:
+        """Whether somebody asked for it although nothing was missing."""
+        ...
+
+    @property
+    def log(self) -> FilteringBoundLogger:
+        """A structlog logger that knows run, step and attempt; what it says is kept in the ledger too."""
+        ...
+
+    @property
+    def workdir(self) -> Path:
+        """A folder of this run's own, the same in every attempt, removed when the run has completed."""
+        raise NotImplementedError
+
+    def now(self) -> datetime:
+        """The time in UTC; in a simulation the simulation's."""
+        ...
+
+    def progress(self, done: int, total: int) -> None:
+        """Say how far the step is, in whatever is counted."""
+
+    def count(self, *, read: int = 0, written: int = 0, filtered: int = 0, failed: int = 0, bytes: int = 0) -> None:  # noqa: A002
+        """Add to the step's counts of records (and bytes)."""
+
+    def fail(self, unit: U, error: Exception) -> None:
+        """Fail one unit of a batch and keep the rest."""
+
+    def outcome(self, step: Step[T]) -> Outcome[T]:
+        """What became of a step that this one comes after."""
+        ...
+
+    async def once(self, key: str, func: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Do it once: what it gave is on disk before this returns, and a later attempt gets it back.
+
+        It is kept for (pipeline, unit, version, step, key) until the unit completes, so also for another run on
+        another day. The result is kept as JSON by the function's return annotation.
+        """
+        ...
+
+    def connection(self) -> AbstractAsyncContextManager[AsyncConnection[tuple[Any, ...]]]:
+        """A connection outside the step's transaction, for reading and for work that may repeat.
+
+        Committed when the block ends well, else rolled back.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""The one executor of steps, for every engine: parameters, deadlines, classification, transaction, record."""

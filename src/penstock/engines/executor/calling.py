@@ -1,0 +1,157 @@
+"""Calling a handler so that it ends: in the loop, in a thread, or in a process of its own, within its time."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from penstock.definition.step import Step
+from penstock.engines.executor.carried import Carried
+from penstock.engines.executor.processes import ProcessPool
+
+STUBBORN: Final = 30.0
+"""Seconds that an interrupted handler may take to go before its process stops claiming."""
+
+
+class Interrupted(BaseException):
+    """Injected into a handler's thread when its time is over or its run is cancelled."""
+
+
+class Cancelled(Exception):  # noqa: N818 - what happened
+    """The handler was interrupted because somebody cancelled the run."""
+
+
+class StubbornHandler(Exception):  # noqa: N818 - what it is
+    """An interrupted handler did not go; this process must not go on as if it had."""
+
+
+class Caller:
+    """Calls handlers; one per engine.
+
+    Args:
+        threads: Plain handlers at once.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self._threads = ThreadPoolExecutor(max_workers=max(1, threads), thread_name_prefix="penstock-step")
+        self._processes = ProcessPool()
+
+    async def call(
+        self, run: Carried, step: Step[Any], arguments: Mapping[str, Any], timeout: float | None  # noqa: ASYNC109 - handed on
+    ) -> Any:
+        """Call the step's handler.
+
+        Args:
+            run: Whose cancel interrupts it.
+            step: The step.
+            arguments: Its parameters.
+            timeout: Seconds it may take; None for no limit.
+
+        Raises:
+            TimeoutError: It took longer; it is gone.
+            Cancelled: The run was cancelled; it is gone.
+            StubbornHandler: It was interrupted and would not go.
+        """
+        if step.signature.is_async:
+            return await self._in_loop(run, step, arguments, timeout)
+        if step.cpu:
+            return await self._in_process(run, step, arguments, timeout)
+        return await self._in_thread(run, step, arguments, timeout)
+
+    async def close(self) -> None:
+        """End threads that are idle and worker processes."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        await self._processes.close()
+
+    async def _in_loop(
+        self, run: Carried, step: Step[Any], arguments: Mapping[str, Any], timeout: float | None  # noqa: ASYNC109
+    ) -> Any:
+        loop = asyncio.get_running_loop()
+        scope = asyncio.timeout(timeout)
+        cancelled = False
+
+        def interrupt() -> None:
+            nonlocal cancelled
+            cancelled = True
+            scope.reschedule(loop.time())
+
+        run.interrupts.append(interrupt)
+        try:
+            async with scope:
+                return await step.handler(**arguments)
+        except TimeoutError:
+            if cancelled:
+                raise Cancelled from None
+            if scope.expired():
+                raise TimeoutError(_too_long(step, timeout)) from None
+            raise
+        finally:
+            run.interrupts.remove(interrupt)
+
+    async def _in_thread(
+        self, run: Carried, step: Step[Any], arguments: Mapping[str, Any], timeout: float | None  # noqa: ASYNC109
+    ) -> Any:
+        thread: list[int] = []
+
+        def work() -> Any:
+            thread.append(threading.get_ident())
+            try:
+                return step.handler(**arguments)
+            finally:
+                thread.clear()
+
+        future = asyncio.get_running_loop().run_in_executor(self._threads, work)
+        why = await _until(run, future, timeout)
+        if why is None:
+            return await future
+        if not future.cancel() and thread:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread[0]), ctypes.py_object(Interrupted))
+        done, _ = await asyncio.wait([future], timeout=STUBBORN)
+        if not done:
+            raise StubbornHandler(f"{step} was interrupted and did not go within {STUBBORN:.0f} s.")
+        if not future.cancelled() and future.exception() is None:
+            return future.result()  # it had ended by itself
+        raise Cancelled if why == "cancel" else TimeoutError(_too_long(step, timeout))
+
+    async def _in_process(
+        self, run: Carried, step: Step[Any], arguments: Mapping[str, Any], timeout: float | None  # noqa: ASYNC109
+    ) -> Any:
+        call = asyncio.create_task(self._processes.call(step, dict(arguments)))
+        try:
+            why = await _until(run, call, timeout)
+        except asyncio.CancelledError:
+            call.cancel()
+            raise
+        if why is None:
+            return await call
+        call.cancel()  # which kills the worker process
+        await asyncio.wait([call])
+        raise Cancelled if why == "cancel" else TimeoutError(_too_long(step, timeout))
+
+
+async def _until(run: Carried, future: asyncio.Future[Any], timeout: float | None) -> str | None:  # noqa: ASYNC109
+    """Wait for the handler, its time or a cancel, whichever is first; None when the handler was."""
+    cancel = asyncio.get_running_loop().create_future()
+
+    def interrupt() -> None:
+        if not cancel.done():
+            cancel.set_result(None)
+
+    run.interrupts.append(interrupt)
+    try:
+        done, _ = await asyncio.wait([future, cancel], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        run.interrupts.remove(interrupt)
+        cancel.cancel()
+    if future in done:
+        return None
+    return "cancel" if cancel in done else "timeout"
+
+
+def _too_long(step: Step[Any], timeout: float | None) -> str:
+    return f"{step} took longer than {timeout:g} s" if timeout is not None else f"{step} timed out"
+

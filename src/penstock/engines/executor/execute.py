@@ -1,0 +1,356 @@
+"""The executor: one attempt of one step, from its parameters to its record."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from penstock.definition.context import Context, Transaction
+from penstock.definition.step import OutputOf, Step
+from penstock.engines.executor.calling import Caller, Cancelled, StubbornHandler
+from penstock.engines.executor.carried import Carried, Slot, UnitFailure, step_state, units_of
+from penstock.engines.executor.classify import Failure, classify
+from penstock.engines.executor.context import RunningContext
+from penstock.engines.executor.resources import Resources
+from penstock.model.attempt import AttemptOutcome, Instant, OutcomeKind
+from penstock.model.errors import InvalidData, LeaseLost, LedgerUnavailable, Skip
+from penstock.model.shape import StepShape
+from penstock.model.states import AttemptState, ErrorClass, EventType
+from penstock.planning.retry import LOSSES
+from penstock.ports.ledger import StepTransaction, Worker
+from penstock.ports.records import AttemptRecord, CallRecord
+
+OUTPUT_LIMIT = 64 * 1024
+Emit = Callable[[EventType, Carried, Mapping[str, Any]], None]
+
+
+class Executor:
+    """Executes steps for one worker.
+
+    Args:
+        worker: Where records go.
+        resources: What handlers share.
+        caller: How handlers are called.
+        errors: The app's own table of foreign errors.
+        emit: Told of what happens, in this process.
+        connection: Gives connections outside transactions.
+        work: The folder under which runs have theirs.
+        log_level: The least level that `ctx.log` keeps.
+    """
+
+    def __init__(
+        self,
+        worker: Worker,
+        resources: Resources,
+        caller: Caller,
+        *,
+        errors: Mapping[type[Exception], ErrorClass],
+        emit: Emit,
+        connection: Callable[[], Any],
+        work: Path,
+        log_level: int = 20,
+    ) -> None:
+        self.worker, self.resources, self.caller = worker, resources, caller
+        self.errors, self.emit, self.connection, self.log_level = errors, emit, connection, log_level
+        self._work = work
+
+    def workdir(self, run: Carried) -> Path:
+        """The run's own folder."""
+        return self._work / str(run.claimed.uuid)
+
+    async def execute(self, run: Carried, name: str, n: int) -> AttemptOutcome:
+        """Attempt `n` of a step; recorded when this returns.
+
+        Raises:
+            LeaseLost: The run is another's now.
+            LedgerUnavailable: Whether it was recorded is not known.
+            StubbornHandler: An interrupted handler did not go.
+        """
+        shape, memory, seq = run.steps[name], run.step(name), run.next_seq()
+        if (barred := self._barred(run, shape)) is not None:
+            return await self._record(run, shape, n, seq, barred, 0.0)
+        opened = AttemptRecord(hold=run.hold, seq=seq, step=name, attempt=n, state="open")
+        if run.losses:  # it has killed a process before: know which step it was
+            await self.worker.opened_now(opened)
+        else:
+            self.worker.opened(opened)
+        self.emit("attempt.started", run, {"step": name, "attempt": n})
+        began = time.monotonic()
+        try:
+            if run.is_batch and shape.per_unit:
+                result = await self._each(run, shape, n)
+            else:
+                result = await self._call(run, shape, n, None)
+        except asyncio.CancelledError:
+            memory.state = "running"
+            lost = AttemptRecord(
+                hold=run.hold, seq=seq, step=name, attempt=n, state="lost", elapsed=time.monotonic() - began
+            )
+            await asyncio.shield(self.worker.opened_now(lost))
+            raise
+        return await self._record(run, shape, n, seq, result, time.monotonic() - began)
+
+    def _barred(self, run: Carried, shape: StepShape) -> _Result | None:
+        """Why the attempt must not begin, if so. Closing steps run whatever happened."""
+        memory = run.step(shape.name)
+        if memory.lost >= LOSSES or (memory.lost >= LOSSES - 1 and run.losses >= LOSSES):
+            error = f"the process died {LOSSES} times in a row while it ran {shape.name}"
+            return _Result("failed", failure=Failure("lost", error))
+        if shape.when != "ok":
+            return None
+        if run.cancelled:
+            return _Result("cancelled")
+        if self._left(run) == 0:
+            return _Result("failed", failure=Failure("deadline", f"the run took longer than {run.shape.timeout:g} s"))
+        return None
+
+    def _left(self, run: Carried) -> float | None:
+        if run.shape.timeout is None:
+            return None
+        return max(0.0, run.claimed.started + run.shape.timeout - self.worker.now())
+
+    async def _call(self, run: Carried, shape: StepShape, n: int, slot: Slot | None) -> _Result:
+        """Call the handler for the run, or for one unit of it; nothing is recorded yet but what it commits."""
+        step = run.pipeline.steps[shape.name]
+        context = RunningContext(self, run, shape.name, n, slot)
+        transaction = self.worker.transaction(run.hold) if step.signature.takes_transaction else None
+        limits = [t for t in (shape.timeout, self._left(run) if shape.when == "ok" else None) if t is not None]
+        try:
+            arguments = await self._fill(run, step, context, transaction, slot)
+            output = await self.caller.call(run, step, arguments, min(limits, default=None))
+            text = self._kept(step, output)
+        except Skip as skip:
+            result = _Result("skipped", error=str(skip) or None)
+        except (LeaseLost, LedgerUnavailable, StubbornHandler):
+            await _drop(transaction)
+            raise
+        except asyncio.CancelledError:
+            await asyncio.shield(_drop(transaction))
+            raise
+        except Cancelled:
+            result = _Result("cancelled")
+        except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its failure, SystemExit too
+            if isinstance(error, TimeoutError) and self._left(run) == 0:
+                result = _Result("failed", failure=Failure("deadline", f"the run took longer than {run.shape.timeout:g} s"))
+            else:
+                result = _Result("failed", failure=classify(error, self.worker.now(), self.errors))
+                self._log_failure(context, error, result)
+        else:
+            result = _Result("done", output=text, failed=context.failed)
+        result.counts = context.counts_json
+        if result.state == "done" and transaction is not None and transaction.used:
+            result.transaction = transaction
+        else:
+            await _drop(transaction)
+        return result
+
+    def _log_failure(self, context: RunningContext, error: BaseException, result: _Result) -> None:
+        if result.failure is not None and result.failure.error_class == "unknown":
+            context.log.error(result.failure.error, exc_info=error)
+
+    def _kept(self, step: Step[Any], output: Any) -> str | None:
+        try:
+            raw = step.signature.adapter.dump_json(output, warnings="error")
+            step.signature.adapter.validate_json(raw)
+        except (ValidationError, ValueError) as error:
+            msg = f"{step} returned {type(output).__name__}, which does not fit its annotation: {error}"
+            raise InvalidData(msg) from None
+        if len(raw) > OUTPUT_LIMIT:
+            msg = (
+                f"{step} returned {len(raw)} bytes of JSON; an output is at most {OUTPUT_LIMIT}. Put rows in a table or "
+                f"a file and return where they are."
+            )
+            raise InvalidData(msg)
+        return raw.decode()
+
+    async def _fill(
+        self, run: Carried, step: Step[Any], context: RunningContext, db: StepTransaction | None, slot: Slot | None
+    ) -> dict[str, Any]:
+        pipeline, arguments = run.pipeline, dict[str, Any]()
+        for name, want in step.signature.parameters.items():
+            if isinstance(want, OutputOf):
+                arguments[name] = run.outputs(want.step.name) if want.many else run.output(want.step.name, slot=slot)
+            elif want is pipeline.unit:
+                arguments[name] = context.unit
+            elif want is Transaction:
+                arguments[name] = db
+            elif (typing.get_origin(want) or want) is Context:
+                arguments[name] = context
+            elif want == list[pipeline.unit]:  # type: ignore[name-defined]
+                arguments[name] = units_of(run.alive)
+            elif pipeline.params is not None and want is pipeline.params:
+                arguments[name] = self._params(run)
+            else:
+                arguments[name] = await self.resources.get(want)
+        return arguments
+
+    def _params(self, run: Carried) -> Any:
+        from pydantic import TypeAdapter  # noqa: PLC0415 - few pipelines have parameters
+
+        kind: Any = run.pipeline.params
+        return kind() if run.claimed.params is None else TypeAdapter(kind).validate_json(run.claimed.params)
+
+    async def _each(self, run: Carried, shape: StepShape, n: int) -> _Result:
+        """Call a step once per unit, so many at once; each call has its own transaction, record and failure."""
+        memory = run.step(shape.name)
+        todo = [slot for slot in run.alive if slot.no not in memory.calls]
+        gate = asyncio.Semaphore(max(1, shape.parallel))
+
+        async def one(slot: Slot) -> bool:
+            async with gate:
+                if run.cancelled and shape.when == "ok":
+                    return False
+                result = await self._call(run, shape, n, slot)
+                if result.state == "cancelled":
+                    return False
+                await self._record_call(run, shape.name, slot, result)
+                return True
+
+        tasks = [asyncio.create_task(one(slot)) for slot in todo]
+        try:
+            went = await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        if not all(went):
+            return _Result("cancelled")
+        failed = {slot.no: slot.failure for slot in todo if slot.failure is not None}
+        return _Result("done", failed=failed, recorded=True)
+
+    async def _record_call(self, run: Carried, step: str, slot: Slot, result: _Result) -> None:
+        failure = result.failure
+        record = CallRecord(
+            hold=run.hold,
+            step=step,
+            unit_no=slot.no,
+            state="failed" if result.state == "failed" else "skipped" if result.state == "skipped" else "done",
+            error_class=failure.error_class if failure else None,
+            error=failure.error if failure else result.error,
+            not_before=failure.not_before if failure else None,
+            output=result.output,
+            counts=result.counts,
+        )
+        if result.transaction is not None:
+            try:
+                await result.transaction.commit(None, [record])
+            except (LeaseLost, LedgerUnavailable):
+                raise
+            except Exception as error:  # noqa: BLE001 - a deferred constraint fails at the commit
+                result.transaction, result.state = None, "failed"
+                result.failure = classify(error, self.worker.now(), self.errors)
+                await self._record_call(run, step, slot, result)
+                return
+        else:
+            await self.worker.call(record)
+        if failure is not None:
+            slot.failure = UnitFailure(step, failure.error_class, failure.error, failure.not_before)
+            self.emit("attempt.failed", run, {"step": step, "error": failure.error, "unit": slot.unit})
+        else:
+            run.step(step).calls[slot.no] = result.output
+
+    async def _record(
+        self, run: Carried, shape: StepShape, n: int, seq: int, result: _Result, elapsed: float
+    ) -> AttemptOutcome:
+        """Put the attempt on disk, with the handler's transaction if it used one."""
+        failure, ended = result.failure, run.next_ended()
+        out = len(result.failed)
+        left = len(run.alive) - (0 if result.recorded else out)
+        record = AttemptRecord(
+            hold=run.hold,
+            seq=seq,
+            step=shape.name,
+            attempt=n,
+            state=result.state,
+            elapsed=elapsed,
+            ended=ended,
+            units_left=left,
+            units_failed=out,
+            error_class=failure.error_class if failure else None,
+            error=failure.error if failure else result.error,
+            not_before=failure.not_before if failure else None,
+            output=result.output,
+            counts=result.counts,
+            fresh=run.losses > 0,
+        )
+        calls = [] if result.recorded else [self._failed_call(run, no, why) for no, why in result.failed.items()]
+        try:
+            if result.transaction is not None:
+                at = await result.transaction.commit(record, calls)
+            else:
+                at = (await asyncio.gather(*(self.worker.call(call) for call in calls), self.worker.attempt(record)))[-1]
+        except (LeaseLost, LedgerUnavailable):
+            raise
+        except Exception as error:  # noqa: BLE001 - a deferred constraint fails at the commit: the handler's failure
+            if result.transaction is None:
+                raise
+            failed = _Result("failed", failure=classify(error, self.worker.now(), self.errors), counts=result.counts)
+            run._ended -= 1  # noqa: SLF001 - the same outcome, told otherwise
+            return await self._record(run, shape, n, seq, failed, elapsed)
+        for no, why in result.failed.items():
+            next(slot for slot in run.slots if slot.no == no).failure = why
+        return self._remember(run, shape.name, n, record, Instant(at or 0.0))
+
+    def _failed_call(self, run: Carried, no: int, why: UnitFailure) -> CallRecord:
+        return CallRecord(
+            hold=run.hold, step=why.step, unit_no=no, state="failed", error_class=why.error_class, error=why.error,
+            not_before=why.not_before,
+        )
+
+    def _remember(self, run: Carried, name: str, n: int, record: AttemptRecord, at: Instant) -> AttemptOutcome:
+        memory = run.step(name)
+        memory.state, memory.seconds = step_state(record.state), record.elapsed
+        memory.output, memory.error, memory.error_class = record.output, record.error, record.error_class
+        memory.attempts, memory.lost, run.losses, run.last_at = memory.attempts + 1, 0, 0, at
+        kind: OutcomeKind = "done" if record.state == "skipped" else _kind(record.state)
+        data = {"step": name, "attempt": n, "seconds": record.elapsed}
+        if kind == "failed":
+            run.until = record.not_before
+            self.emit("attempt.failed", run, {**data, "error": record.error, "error_class": record.error_class})
+        else:
+            self.emit("attempt.completed", run, {**data, "state": record.state})
+        return AttemptOutcome(
+            kind=kind,
+            at=at,
+            units_left=record.units_left or 0,
+            units_failed=record.units_failed or 0,
+            error_class=record.error_class,
+            error=record.error,
+            not_before=record.not_before if record.error_class in ("rate_limit", "quota") else None,
+        )
+
+
+class _Result:
+    """What a call came to, before it is recorded."""
+
+    __slots__ = ("counts", "error", "failed", "failure", "output", "recorded", "state", "transaction")
+
+    def __init__(
+        self,
+        state: AttemptState,
+        *,
+        output: str | None = None,
+        error: str | None = None,
+        failure: Failure | None = None,
+        failed: Mapping[int, UnitFailure] | None = None,
+        recorded: bool = False,
+        counts: str | None = None,
+    ) -> None:
+        self.state, self.output, self.error, self.failure = state, output, error, failure
+        self.failed, self.recorded, self.counts = dict(failed or {}), recorded, counts
+        self.transaction: StepTransaction | None = None
+
+
+def _kind(state: AttemptState) -> OutcomeKind:
+    return "failed" if state == "failed" else "cancelled" if state == "cancelled" else "done"
+
+
+async def _drop(transaction: StepTransaction | None) -> None:
+    if transaction is not None:
+        await transaction.rollback()

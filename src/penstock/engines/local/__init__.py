@@ -1,0 +1,1 @@
+"""The engine that carries runs out in this process."""

@@ -1,0 +1,157 @@
+"""Connections to the ledger's database, and the one table that turns the driver's errors into ours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import DictRow, dict_row, tuple_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from penstock.model.errors import DefinitionError, LeaseLost, LedgerUnavailable, NotFound
+
+Connection: TypeAlias = psycopg.AsyncConnection[Any]
+
+LEASE_LOST = "PK001"
+KIND_RUN, KIND_PLAN = 1, 2
+
+
+def plain(url: str) -> str:
+    """The URL as libpq reads it, without a SQLAlchemy driver name."""
+    return url.replace("postgresql+psycopg://", "postgresql://", 1)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Foreign errors become ours; the user's wrong SQL becomes a DefinitionError where it is planned with.
+
+    Raises:
+        LeaseLost: A function of ours said so.
+        LedgerUnavailable: The connection broke or could not be made.
+    """
+    try:
+        yield
+    except psycopg.Error as error:
+        if error.sqlstate == LEASE_LOST:
+            raise LeaseLost(str(error).split("\n", 1)[0]) from None
+        if is_broken(error):
+            msg = f"The database does not answer: {str(error).strip() or type(error).__name__}"
+            raise LedgerUnavailable(msg) from error
+        raise
+    except (PoolTimeout, ConnectionError) as error:
+        msg = f"The database does not answer: {error}"
+        raise LedgerUnavailable(msg) from error
+
+
+def is_broken(error: psycopg.Error) -> bool:
+    """Whether it is the connection that failed, or the server that is going down, rather than the statement."""
+    if isinstance(error, psycopg.InterfaceError):
+        return True
+    if isinstance(error, psycopg.OperationalError):
+        state = error.sqlstate
+        return state is None or state.startswith(("08", "57P", "53300", "58", "XX"))
+    return False
+
+
+class Connected:
+    """What every part of the ledger shares: the pool, and the prefix of public ids."""
+
+    def __init__(self, url: str, *, size: int = 10) -> None:
+        self.url = plain(url)
+        self.pool: AsyncConnectionPool[psycopg.AsyncConnection[DictRow]] = AsyncConnectionPool(
+            self.url,
+            min_size=1,
+            max_size=size,
+            open=False,
+            timeout=30,
+            reconnect_timeout=300,
+            check=AsyncConnectionPool.check_connection,
+            reset=_as_new,
+            kwargs={"row_factory": dict_row, "application_name": "penstock"},
+            connection_class=psycopg.AsyncConnection[DictRow],
+        )
+        self.prefix = ""
+
+    async def open(self) -> None:
+        """Open the pool and read what never changes.
+
+        Raises:
+            LedgerUnavailable: The database does not answer.
+        """
+        with translated():
+            await self.pool.open()
+            async with self.pool.connection() as connection:
+                row = await (await connection.execute("select prefix from penstock.installation")).fetchone()
+        self.prefix = str(row["prefix"]) if row else ""
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.pool.close()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Any]:
+        """A connection that gives tuples, committed when the block ends well, else rolled back."""
+        async with self.pool.connection() as connection:
+            connection.row_factory = tuple_row  # type: ignore[assignment]
+            yield connection
+
+    async def rows(self, sql: str, **binds: Any) -> list[DictRow]:
+        """All rows of one statement in a transaction of its own."""
+        with translated():
+            async with self.pool.connection() as connection:
+                cursor = await connection.execute(sql.encode(), binds)
+                return await cursor.fetchall() if cursor.description else []
+
+    def public(self, kind: int, number: int) -> UUID:
+        """The public id of a run or plan, as the SQL function of the same name makes it."""
+        return UUID(f"{self.prefix}8{kind:03x}8{number:015x}")
+
+    def number(self, kind: int, uuid: UUID) -> int:
+        """The number behind a public id.
+
+        Raises:
+            NotFound: It is another ledger's, or something else's.
+        """
+        text = uuid.hex
+        if text[:12] != self.prefix or text[12:17] != f"8{kind:03x}8":
+            what = "run" if kind == KIND_RUN else "plan"
+            msg = f"{uuid} is no {what} of this ledger; 'penstock runs list' shows the ids there are."
+            raise NotFound(msg)
+        return int(text[17:], 16)
+
+
+async def _as_new(connection: psycopg.AsyncConnection[Any]) -> None:
+    """What a borrower may have changed."""
+    connection.row_factory = dict_row
+
+
+async def describe(connection: Connection, what: str, sql: str, binds: dict[str, Any]) -> list[str]:
+    """The columns that a user's query selects, by PostgreSQL's own description.
+
+    Raises:
+        DefinitionError: PostgreSQL refuses the query; its message and the query's name are in it.
+    """
+    cursor = psycopg.AsyncClientCursor(connection, row_factory=tuple_row)
+    try:
+        await cursor.execute(f"select * from (\n{sql}\n) described limit 0".encode(), binds)
+    except psycopg.Error as error:
+        if is_broken(error):
+            raise
+        raise DefinitionError(sql_fault(what, error)) from None
+    return [column.name for column in cursor.description or ()]
+
+
+def sql_fault(what: str, error: psycopg.Error) -> str:
+    """A user's SQL error as one sentence with PostgreSQL's message and hint."""
+    message = error.diag.message_primary or str(error).split("\n", 1)[0]
+    hint = f" Hint: {error.diag.message_hint}" if error.diag.message_hint else ""
+    return f"{what}: PostgreSQL says: {message}.{hint}"
+
+
+async def pause(attempt: int) -> None:
+    """Wait before the next try to reach the database: 0.1 s, doubled, at most 2 s."""
+    await asyncio.sleep(min(2.0, 0.1 * 2**attempt))

@@ -1,0 +1,116 @@
+"""A process's lease: renewed by a thread and a connection of its own, so that a busy event loop cannot lose it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import psycopg
+from psycopg.rows import tuple_row
+
+from penstock.ledger.queries import load
+from penstock.model.attempt import Instant, ProcessId
+
+LEASE: Final = 30.0
+RENEW: Final = 5.0
+MARGIN: Final = 5.0
+"""Seconds: how long a lease holds, how often it is renewed, and how long before its end handlers are cancelled."""
+
+
+class Lease:
+    """Holds the lease of one process until it is closed or lost.
+
+    Args:
+        url: The ledger's database.
+        process: The row that was inserted for this process.
+        now: The ledger's time at about this moment.
+        on_lost: Called once, from the thread, when the lease is over or cannot be renewed in time.
+    """
+
+    def __init__(self, url: str, process: ProcessId, now: float, on_lost: Callable[[], None]) -> None:
+        self._url, self._process, self._on_lost = url, process, on_lost
+        self._stop = threading.Event()
+        self.lost = False
+        self._renewed = time.monotonic()
+        self._offset = now - time.monotonic()
+        self._thread = threading.Thread(target=self._loop, name="penstock-lease", daemon=True)
+        self._thread.start()
+
+    def now(self) -> Instant:
+        """The ledger's time, as of the last renewal plus what has passed since."""
+        return Instant(time.monotonic() + self._offset)
+
+    def close(self) -> None:
+        """Renew no more."""
+        self._stop.set()
+        self._thread.join(timeout=10)
+
+    def _loop(self) -> None:
+        connection: psycopg.Connection[tuple[float]] | None = None
+        try:
+            while not self._stop.wait(RENEW if connection else min(RENEW, 0.5)):
+                began = time.monotonic()
+                try:
+                    if connection is None or connection.closed:
+                        connection = psycopg.connect(
+                            self._url, autocommit=True, connect_timeout=5, row_factory=tuple_row,  # type: ignore[arg-type]
+                            options="-c statement_timeout=5000", application_name="penstock lease",
+                        )
+                    row = connection.execute(
+                        load("work")["renew"].encode(), {"process": self._process, "lease": LEASE}
+                    ).fetchone()
+                except psycopg.Error:
+                    connection = None  # tried again below, as long as the lease holds by our own clock
+                    row = ()
+                if row is None:
+                    self._lose()
+                    return
+                if row:
+                    self._renewed, self._offset = began, row[0] - time.monotonic()
+                elif time.monotonic() > self._renewed + LEASE - MARGIN:
+                    self._lose()
+                    return
+        finally:
+            if connection is not None:
+                connection.close()
+
+    def _lose(self) -> None:
+        self.lost = True
+        if not self._stop.is_set():
+            self._on_lost()
+
+
+def host_name() -> str:
+    """This machine and its process table: a process id means something only here."""
+    boot, table = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    parts = [socket.gethostname()]
+    if boot.exists():
+        parts.append(boot.read_text().strip()[:8])
+    if table.is_symlink():
+        parts.append(os.readlink(table).strip("pid:[]"))
+    return "/".join(parts)
+
+
+def is_alive(pid: int, started: float) -> bool:
+    """Whether the process that took its lease at `started` (seconds since 1970) still runs on this machine."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        fields = stat.read_text().rpartition(")")[2].split()
+        if fields[0] == "Z":
+            return False
+        boot = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime"))
+        began = float(boot.split()[1]) + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, StopIteration):
+        return True  # no /proc: what os.kill said must do
+    return began <= started + 2  # else the number was given to another process since

@@ -1,0 +1,101 @@
+"""Bring the ledger's schema up to date, however many processes start at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
+
+from penstock.model.errors import LedgerUnavailable, SettingError
+
+LOCK = 0x70656E73746F636B  # "penstock": one advisory lock for all that migrate
+SCHEMA = "penstock"
+OLDEST_SERVER = 15
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaStatus:
+    """Where the schema stands: its revision (None: not there), the newest one, the server's version."""
+
+    revision: str | None
+    head: str
+    server: str
+
+    @property
+    def current(self) -> bool:
+        """Nothing is left to migrate."""
+        return self.revision == self.head
+
+
+def upgrade(url: str) -> SchemaStatus:
+    """Migrate to the newest revision; safe when several processes do so at once.
+
+    Raises:
+        LedgerUnavailable: The database does not answer.
+        SettingError: The server is older than PostgreSQL 15.
+    """
+    with _connect(url) as connection:
+        status = _status(connection)
+        if status.current:
+            return status
+        connection.execute(text("select pg_advisory_lock(:lock)"), {"lock": LOCK})
+        try:
+            connection.execute(text(f"create schema if not exists {SCHEMA}"))
+            connection.execute(text(f"set search_path to {SCHEMA}, public"))
+            connection.commit()
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            connection.commit()
+        finally:
+            connection.rollback()
+            connection.execute(text("select pg_advisory_unlock(:lock)"), {"lock": LOCK})
+        return _status(connection)
+
+
+def status(url: str) -> SchemaStatus:
+    """Where the schema stands, changing nothing.
+
+    Raises:
+        LedgerUnavailable: The database does not answer.
+    """
+    with _connect(url) as connection:
+        return _status(connection)
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
+    return config
+
+
+def _connect(url: str) -> Connection:
+    engine = create_engine(
+        url.replace("postgres://", "postgresql://", 1).replace("postgresql://", "postgresql+psycopg://", 1),
+        poolclass=NullPool,
+    )
+    try:
+        return engine.connect()
+    except OperationalError as error:
+        msg = f"The database does not answer: {str(error.orig).strip()}"
+        raise LedgerUnavailable(msg) from None
+
+
+def _status(connection: Connection) -> SchemaStatus:
+    server = str(connection.execute(text("show server_version")).scalar_one())
+    if int(server.split(".")[0]) < OLDEST_SERVER:
+        msg = f"PostgreSQL {server} is too old: Penstock needs {OLDEST_SERVER} or newer. Point PENSTOCK_DATABASE_URL to one."
+        raise SettingError(msg)
+    there = connection.execute(text(f"select to_regclass('{SCHEMA}.migrations') is not null")).scalar_one()
+    revision = None
+    if there:
+        revision = connection.execute(text(f"select version_num from {SCHEMA}.migrations")).scalar_one_or_none()
+    connection.rollback()
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    return SchemaStatus(revision, str(head), server)

@@ -1,0 +1,146 @@
+-- From plans to runs. `active` is inserted first (a conflict: taken by another) and `units.rev` is looked at again in
+-- the next statement (changed since planned); together they forbid that a unit is made twice.
+
+create function copy_steps(p_from bigint, p_to bigint) returns int language plpgsql as $$
+declare v_cut int; v_count int;
+begin
+  insert into calls (run_id, step, unit_no, state, finished_at, output, counts)
+    select p_to, c.step, n.unit_no, c.state, c.finished_at, c.output, c.counts from calls c
+    join run_units o on o.run_id = p_from and o.unit_no = c.unit_no
+    join run_units n on n.run_id = p_to and n.unit_id = o.unit_id
+    where c.run_id = p_from and c.state in ('done', 'skipped');
+  -- A step is copied whole when it was over before any of these units failed in a step of its own.
+  select min(a.ended_no) into v_cut from attempts a where a.run_id = p_from and a.state in ('done', 'skipped')
+    and exists (select from calls c join run_units o on o.run_id = p_from and o.unit_no = c.unit_no
+      join run_units n on n.run_id = p_to and n.unit_id = o.unit_id
+      where c.run_id = p_from and c.step = a.step and c.state = 'failed');
+  insert into attempts (run_id, seq, step, attempt, state, started_at, finished_at, ended_no, units_left, units_failed,
+      output, counts, copied_from)
+    select p_to, row_number() over (order by a.ended_no), a.step, 1, a.state, a.started_at, a.finished_at,
+      row_number() over (order by a.ended_no), (select count(*) from run_units where run_id = p_to), 0,
+      a.output, a.counts, p_from
+    from attempts a where a.run_id = p_from and a.state in ('done', 'skipped')
+      and (v_cut is null or a.ended_no < v_cut);
+  get diagnostics v_count = row_count;
+  return v_count;
+end $$;
+comment on function copy_steps is 'What a new run over the same units and versions need not do again.';
+
+create function apply_plan(p_plan bigint, p_shape int, p_triggered_by text, p_engine text, p_copy_from bigint)
+returns table (runs bigint, taken bigint, changed bigint) language plpgsql as $$
+#variable_conflict use_column
+declare
+  v_plan plans; v_pipeline pipelines; v_items bigint; v_units bigint; v_lost bigint := 0; v_taken bigint := 0;
+  v_runs bigint; v_new bigint;
+begin
+  select * into v_plan from plans p where p.plan_id = p_plan for update;
+  select * into v_pipeline from pipelines q where q.pipeline_id = v_plan.pipeline_id for share;
+  if v_plan.state <> 'open' then
+    return query select v_plan.runs::bigint, coalesce((v_plan.dropped ->> 'taken by another')::bigint, 0),
+      coalesce((v_plan.dropped ->> 'changed since planned')::bigint, 0);
+    return;
+  end if;
+  select count(*) into v_items from plan_items i where i.plan_id = p_plan;
+  insert into lanes (space_id, key) select distinct v_pipeline.space_id, i.lane from plan_items i
+    where i.plan_id = p_plan on conflict do nothing;
+  insert into units (pipeline_id, key, unit) select v_plan.pipeline_id, i.key, i.unit from plan_items i
+    where i.plan_id = p_plan and i.rev = 0 order by i.position on conflict do nothing;
+  for try in 1..10 loop
+    begin
+      with g as materialized (
+        select nextval('runs_run_id_seq'::regclass) as run_id, y.run_no from (
+          select i.run_no from plan_items i where i.plan_id = p_plan group by i.run_no order by i.run_no) y
+      ), i as materialized (
+        select g.run_id, p.position, l.lane_id, u.unit_id, p.rank, p.source_version, p.reason, p.rev
+        from plan_items p join g using (run_no)
+        join lanes l on l.space_id = v_pipeline.space_id and l.key = p.lane
+        join units u on u.pipeline_id = v_plan.pipeline_id and u.key_hash = md5(p.key)::uuid
+        where p.plan_id = p_plan and u.rev = p.rev and not exists (select from active a where a.unit_id = u.unit_id)
+      ), a as (
+        insert into active (lane_id, rank, run_id, unit_id, held)
+        select lane_id, rank, run_id, unit_id, v_plan.paused or v_pipeline.paused from i order by position
+      ), x as (
+        insert into run_units (run_id, unit_no, unit_id, source_version, reason, rev)
+        select run_id, (row_number() over (partition by run_id order by position))::int - 1, unit_id, source_version,
+          reason, rev from i
+      ), r as (
+        insert into runs (run_id, pipeline_id, plan_id, shape_id, lane_id, rank, engine, units) overriding system value
+        select run_id, v_plan.pipeline_id, p_plan, p_shape, min(lane_id), min(rank), p_engine, count(*)
+        from i group by run_id order by run_id
+      )
+      select count(*) into v_units from i;
+      exit;
+    exception when unique_violation then
+      null;  -- another took one of them between the look and the insert: look again
+    end;
+  end loop;
+  with c as (
+    select x.run_id, x.unit_id from runs r join run_units x using (run_id) join units u using (unit_id)
+    where r.plan_id = p_plan and u.rev <> x.rev
+  ), a as (
+    delete from active a using c where a.unit_id = c.unit_id and a.run_id = c.run_id
+  ), x as (
+    delete from run_units x using c where x.run_id = c.run_id and x.unit_id = c.unit_id returning 1
+  ) select count(*) into v_lost from x;
+  if v_lost > 0 then
+    delete from runs r where r.plan_id = p_plan and not exists (select from run_units x where x.run_id = r.run_id);
+    update runs r set units = (select count(*) from run_units x where x.run_id = r.run_id) where r.plan_id = p_plan and r.units > 1;
+  end if;
+  if v_units - v_lost < v_items then
+    select count(*) into v_taken from plan_items p
+      join units u on u.pipeline_id = v_plan.pipeline_id and u.key_hash = md5(p.key)::uuid
+      join active a on a.unit_id = u.unit_id left join runs r on r.run_id = a.run_id
+      where p.plan_id = p_plan and u.rev = p.rev and r.plan_id is distinct from p_plan;
+  end if;
+  update units u set unit = p.unit from plan_items p
+    where p.plan_id = p_plan and p.rev > 0 and u.pipeline_id = v_plan.pipeline_id and u.key_hash = md5(p.key)::uuid
+      and u.unit::text <> p.unit::text
+      and exists (select from active a join runs r using (run_id) where a.unit_id = u.unit_id and r.plan_id = p_plan);
+  select count(*) into v_runs from runs r where r.plan_id = p_plan;
+  if p_copy_from is not null and v_runs = 1 then
+    select r.run_id into v_new from runs r where r.plan_id = p_plan;
+    perform from runs o where o.run_id = p_copy_from and o.shape_id = p_shape and not exists (
+      select from run_units n left join run_units b on b.run_id = p_copy_from and b.unit_id = n.unit_id
+        and b.source_version is not distinct from n.source_version
+      where n.run_id = v_new and b.unit_id is null);
+    if found then
+      perform copy_steps(p_copy_from, v_new);
+      update runs r set origin_run_id = p_copy_from where r.run_id = v_new;
+    end if;
+  end if;
+  update plans p set state = 'applied', applied_at = clock_timestamp(), triggered_by = p_triggered_by, runs = v_runs,
+    dropped = json_build_object('taken by another', v_taken, 'changed since planned', v_items - (v_units - v_lost) - v_taken)
+    where p.plan_id = p_plan;
+  delete from plan_items i where i.plan_id = p_plan;
+  if not (v_plan.paused or v_pipeline.paused) then  -- last, since finishing runs want these rows
+    with h as materialized (
+      select l.lane_id from lanes l where l.lane_id in (select r.lane_id from runs r where r.plan_id = p_plan)
+      order by l.lane_id for update
+    )
+    update lanes l set next_at = case when l.run_id is null
+        then coalesce(l.next_at, statement_timestamp() - credit(x.rank) + x.place * interval '1 us') else l.next_at end
+    from h join (select r.lane_id, min(r.rank) as rank, row_number() over (order by min(r.run_id)) as place
+      from runs r where r.plan_id = p_plan group by r.lane_id) x using (lane_id)
+    where l.lane_id = h.lane_id;
+  end if;
+  return query select v_runs, v_taken, v_items - (v_units - v_lost) - v_taken;
+end $$;
+
+create function follow_up(p json) returns table (run_id bigint) language plpgsql as $$
+#variable_conflict use_column
+declare i record; v_run bigint;
+begin
+  for i in select * from json_to_recordset(coalesce(p, '[]')) y(run bigint, units json, until float8, tries int) loop
+    insert into runs (pipeline_id, plan_id, shape_id, lane_id, rank, engine, tries, origin_run_id, not_before, wait_reason, units)
+      select r.pipeline_id, r.plan_id, r.shape_id, r.lane_id, r.rank, r.engine, i.tries, r.run_id, to_timestamp(i.until),
+        'backoff', json_array_length(i.units) from runs r where r.run_id = i.run returning runs.run_id into v_run;
+    insert into run_units (run_id, unit_no, unit_id, source_version, reason, rev)
+      select v_run, x.unit_no, x.unit_id, x.source_version, x.reason, u.rev from run_units x join units u using (unit_id)
+      where x.run_id = i.run and x.unit_no in (select y::text::int from json_array_elements(i.units) y);
+    insert into active (lane_id, rank, run_id, unit_id, held)
+      select r.lane_id, r.rank, v_run, x.unit_id, true from runs r join run_units x using (run_id) where r.run_id = v_run;
+    perform copy_steps(i.run, v_run);
+    return query select v_run;
+  end loop;
+end $$;
+comment on function follow_up is 'One more run over the units of a batch that may be tried again; part of their run''s end.';

@@ -1,0 +1,24 @@
+"""The ledger's SQL: `.sql` files of named queries, each with what it is for."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+
+_NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+
+
+@cache
+def load(topic: str) -> dict[str, str]:
+    """The queries of `topic.sql` by name.
+
+    Raises:
+        ValueError: The file holds SQL before its first name.
+    """
+    text = files(__package__).joinpath(f"{topic}.sql").read_text(encoding="utf-8")
+    head, *rest = _NAME.split(text)
+    if any(line and not line.startswith("--") for line in head.splitlines()):
+        msg = f"{topic}.sql: SQL stands before the first '-- name:' line"
+        raise ValueError(msg)
+    return {name: body.strip().rstrip(";") for name, body in zip(rest[::2], rest[1::2], strict=True)}

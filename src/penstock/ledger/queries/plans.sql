@@ -1,0 +1,53 @@
+-- Plans: made, shown, applied, put away.
+
+-- name: ensure_pipeline
+-- The pipeline's row, made at its first plan; its lane space may have changed since.
+with s as (
+  insert into penstock.spaces (app, name) values (%(app)s, %(space)s)
+  on conflict (app, name) do update set name = excluded.name returning space_id
+)
+insert into penstock.pipelines (app, name, space_id) select %(app)s, %(pipeline)s, space_id from s
+on conflict (app, name) do update set space_id = excluded.space_id
+returning pipeline_id, space_id;
+
+-- name: ensure_shape
+insert into penstock.shapes (pipeline_id, hash, body) values (%(pipeline)s, %(hash)s, %(body)s)
+on conflict (pipeline_id, hash) do update set hash = excluded.hash returning shape_id;
+
+-- name: insert_plan
+insert into penstock.plans (pipeline_id, shape_id, definition, params, forced, triggered_by)
+values (%(pipeline)s, %(shape)s, %(definition)s, %(params)s, %(forced)s, %(triggered_by)s) returning plan_id;
+
+-- name: listed_table
+create temporary table if not exists penstock_listed (
+  ord bigint, key text collate "C", unit json, lane text, priority int, source_version text) on commit drop;
+
+-- name: copy_listed
+copy penstock_listed (ord, key, unit, lane, priority, source_version) from stdin;
+
+-- name: store_summary
+update penstock.plans set summary = %(summary)s where plan_id = %(plan)s;
+
+-- name: seconds_a_run
+-- The mean length of the last runs that completed.
+select avg(extract(epoch from r.finished_at - r.started_at))::float8 from (
+  select state, started_at, finished_at from penstock.runs where pipeline_id = %(pipeline)s order by run_id desc limit 200) r
+where r.state = 'completed';
+
+-- name: plan
+select p.plan_id, penstock.public_id(2, p.plan_id) as uuid, q.app, q.name as pipeline, p.pipeline_id, p.shape_id, p.state,
+  p.paused or q.paused as paused, p.definition, p.forced, p.summary, p.dropped, p.runs, p.created_at, p.applied_at,
+  extract(epoch from clock_timestamp() - p.created_at)::float8 as age
+from penstock.plans p join penstock.pipelines q using (pipeline_id) where p.plan_id = %(plan)s;
+
+-- name: gaps
+select position, key, unit, reason, priority, lane, source_version from penstock.plan_items
+where plan_id = %(plan)s and position > %(after)s order by position limit %(limit)s;
+
+-- name: apply
+select runs, taken, changed from penstock.apply_plan(%(plan)s, %(shape)s, %(triggered_by)s, %(engine)s, %(copy_from)s);
+
+-- name: discard
+with p as (update penstock.plans set state = 'discarded' where plan_id = %(plan)s and state = 'open' returning plan_id),
+i as (delete from penstock.plan_items i using p where i.plan_id = p.plan_id)
+select plan_id from p;

@@ -1,0 +1,55 @@
+-- What people and programs read. Lists are paged by the key that orders them.
+
+-- name: runs
+-- Newest first, found by the first of ids, plan, unit, failure or pipeline that was asked for.
+select v.id as uuid, v.number as id, v.app, v.pipeline, v.plan, v.state, v.lane, v.priority, v.units as size, v.not_before,
+  v.wait_reason, v.created_at, v.started_at, v.finished_at, v.error_class, v.error, v.failed_step,
+  (select json_agg(u.unit order by x.unit_no) from (
+    select * from penstock.run_units y where y.run_id = v.number order by y.unit_no limit %(shown)s) x
+   join penstock.units u using (unit_id)) as units
+from penstock.v1_runs v
+where v.number in (
+    select r.run_id from penstock.runs r
+    where /* conditions */ order by r.run_id desc limit %(limit)s)
+order by v.number desc;
+
+-- name: steps
+select step, state, coalesce(attempts, 0) as attempts, coalesce(seconds, 0)::float8 as seconds, error_class, error, output
+from penstock.v1_steps where run_number = %(run)s order by place;
+
+-- name: unfinished
+select u.unit from penstock.run_units x join penstock.runs r using (run_id) join penstock.units u using (unit_id)
+where x.run_id = %(run)s and coalesce(x.state, r.state) <> 'completed' order by x.unit_no;
+
+-- name: tally
+select state, count(*) as n from penstock.runs where plan_id = %(plan)s group by state;
+
+-- name: units
+select v.* from penstock.v1_units v where v.number in (
+  select u.unit_id from penstock.units u join penstock.pipelines q using (pipeline_id)
+  where q.app = %(app)s and q.name = %(pipeline)s and (%(verdicts)s::text[] is null or u.verdict = any(%(verdicts)s))
+    and (%(after)s::bigint is null or u.unit_id > %(after)s) order by u.unit_id limit %(limit)s)
+order by v.number;
+
+-- name: unit
+select v.* from penstock.v1_units v where v.number = (
+  select u.unit_id from penstock.units u join penstock.pipelines q using (pipeline_id)
+  where q.app = %(app)s and q.name = %(pipeline)s and u.key_hash = md5(%(key)s)::uuid);
+
+-- name: logs
+select * from penstock.v1_logs where run_number = %(run)s and number > %(after)s order by number limit %(limit)s;
+
+-- name: events
+select event_id, type, at, run_id from penstock.outbox where app = %(app)s order by at limit %(limit)s;
+
+-- name: delivered
+delete from penstock.outbox where event_id = any(%(events)s);
+
+-- name: health
+select (select count(*) from penstock.v1_processes p where p.app = %(app)s and p.state = 'alive') as processes,
+  (select coalesce(json_object_agg(x.state, x.n), '{}') from (
+    select v.state, count(*) as n from penstock.v1_runs v where v.app = %(app)s and v.number in (
+      select distinct run_id from penstock.active) group by 1) x) as live,
+  (select max(p.created_at) from penstock.plans p join penstock.pipelines q using (pipeline_id) where q.app = %(app)s) as last_plan,
+  (select count(*) from penstock.outbox o where o.app = %(app)s) as outbox,
+  current_setting('server_version') as server;

@@ -1,0 +1,93 @@
+-- What a process at work asks.
+
+-- name: open_process
+insert into penstock.processes (app, name, host, pid, lease_until)
+values (%(app)s, %(name)s, %(host)s, %(pid)s, clock_timestamp() + %(lease)s * interval '1 s')
+returning process_id, extract(epoch from clock_timestamp())::float8 as now;
+
+-- name: renew
+-- No row: the lease is lost.
+update penstock.processes set lease_until = clock_timestamp() + %(lease)s * interval '1 s'
+where process_id = %(process)s and lost_at is null and ended_at is null
+returning extract(epoch from clock_timestamp())::float8;
+
+-- name: close_process
+-- After what it still held was handed back by take_over.
+update penstock.processes p set ended_at = clock_timestamp(), lost_at = null where p.process_id = %(process)s;
+
+-- name: neighbours
+-- The living processes of this machine, to see whether they still are.
+select process_id, pid, extract(epoch from started_at)::float8 as started from penstock.processes
+where host = %(host)s and ended_at is null and lost_at is null and process_id <> %(process)s;
+
+-- name: take_over
+select penstock.take_over(%(dead)s);
+
+-- name: promote
+select penstock.promote(%(spaces)s);
+
+-- name: next_due
+select extract(epoch from min(r.not_before) - clock_timestamp())::float8 from penstock.runs r
+where r.state = 'scheduled' and r.not_before is not null;
+
+-- name: record
+select kind, run_id, lane_id, fence, info from penstock.record(%(process)s, %(attempts)s, %(calls)s, %(waits)s, %(ends)s,
+  %(k)s, %(spaces)s, %(turn)s, '-infinity');
+
+-- name: spaces
+select q.pipeline_id, q.space_id, q.name from penstock.pipelines q where q.app = %(app)s and q.name = any(%(pipelines)s);
+
+-- name: shape
+select body from penstock.shapes where shape_id = %(shape)s;
+
+-- name: plan_facts
+select q.name as pipeline, p.params, p.forced from penstock.plans p join penstock.pipelines q using (pipeline_id)
+where p.plan_id = %(plan)s;
+
+-- name: attempts
+select seq, step, attempt, state, coalesce(extract(epoch from finished_at - started_at), 0)::float8 as seconds, ended_no,
+  units_left, units_failed, error_class, error, extract(epoch from not_before)::float8 as not_before, reason,
+  extract(epoch from finished_at)::float8 as at, output::text as output
+from penstock.attempts where run_id = %(run)s order by ended_no nulls last, seq;
+
+-- name: calls
+select step, unit_no, state, error_class, error, extract(epoch from not_before)::float8 as not_before, output::text as output
+from penstock.calls where run_id = %(run)s;
+
+-- name: once
+select key, value::text as value from penstock.onces where unit_id = %(unit)s and version = %(version)s and step = %(step)s;
+
+-- name: hold_process
+select from penstock.processes where process_id = %(process)s and lost_at is null and ended_at is null for key share;
+
+-- name: keep_once
+-- Only while the fence fits.
+insert into penstock.onces (unit_id, version, step, key, value)
+select %(unit)s, %(version)s, %(step)s, %(key)s, %(value)s from penstock.lanes l
+where l.lane_id = %(lane)s and l.run_id = %(run)s and l.fence = %(fence)s
+on conflict (unit_id, version, step, key) do update set value = excluded.value
+returning unit_id;
+
+-- name: cancelled
+select run_id from penstock.runs where run_id = any(%(runs)s) and cancel_requested;
+
+-- name: outstanding
+-- Live runs of these pipelines by whose they are.
+select
+  count(*) filter (where not a.later and (a.process_id is null or a.process_id = %(process)s or a.dead)) as open,
+  count(*) filter (where not a.later and a.process_id <> %(process)s and not a.dead
+    and (%(plan)s::bigint is null or a.plan_id = %(plan)s)) as elsewhere,
+  count(*) filter (where a.later) as deferred,
+  min(a.not_before) filter (where a.later) as first
+from (
+  select r.run_id, r.plan_id, r.process_id, r.not_before,
+    bool_or(x.held) as later,
+    w.lost_at is not null or w.ended_at is not null as dead
+  from penstock.active x join penstock.runs r using (run_id) left join penstock.processes w on w.process_id = r.process_id
+  where r.pipeline_id = any(%(pipelines)s)
+  group by r.run_id, r.plan_id, r.process_id, r.not_before, w.lost_at, w.ended_at) a;
+
+-- name: insert_logs
+insert into penstock.logs (run_id, step, attempt, at, level, message, fields)
+select run, step, attempt, to_timestamp(at), level, message, fields
+from json_to_recordset(%(logs)s) i(run bigint, step text, attempt smallint, at float8, level text, message text, fields json);

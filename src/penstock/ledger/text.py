@@ -1,0 +1,40 @@
+"""Text fit to be stored: PostgreSQL knows no NUL, UTF-8 no lone surrogates, and a row should stay small."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+ERROR_LIMIT: Final = 16 * 1024
+OUTPUT_LIMIT: Final = 64 * 1024
+
+
+def clean(text: str, limit: int = ERROR_LIMIT) -> str:
+    """The text without what cannot be stored, cut to `limit` bytes with a mark."""
+    if "\x00" in text:
+        text = text.replace("\x00", "�")
+    raw = text.encode("utf-8", "replace")
+    if len(raw) > limit:
+        mark = f" … ({len(raw)} bytes in all)"
+        raw = raw[: limit - len(mark.encode())]
+        return raw.decode("utf-8", "ignore") + mark
+    return raw.decode("utf-8")
+
+
+def clean_json(text: str) -> str:
+    """JSON text whose strings can be stored."""
+    if "\\u0000" not in text and "\\ud" not in text.lower():
+        return text
+    return json.dumps(_clean_value(json.loads(text)), ensure_ascii=False)
+
+
+def _clean_value(value: Any) -> Any:
+    match value:
+        case str():
+            return clean(value, limit=len(value) * 4 + 64)
+        case list():
+            return [_clean_value(item) for item in value]
+        case dict():
+            return {_clean_value(key): _clean_value(item) for key, item in value.items()}
+        case _:
+            return value

@@ -1,0 +1,122 @@
+"""A step's transaction: taken at its first use, committed together with the step's record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg.rows import tuple_row
+from psycopg_pool import AsyncConnectionPool
+
+from penstock.ledger.connect import Connection, translated
+from penstock.ledger.encoding import attempt_row, call_row
+from penstock.ledger.queries import load
+from penstock.ledger.writer import document
+from penstock.model.attempt import Instant, ProcessId
+from penstock.model.errors import LeaseLost, LedgerUnavailable, SettingError
+from penstock.ports.records import AttemptRecord, CallRecord, Hold
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+
+class PostgresTransaction:
+    """See `ports.ledger.StepTransaction`."""
+
+    def __init__(self, pool: AsyncConnectionPool[Any], process: ProcessId, hold: Hold) -> None:
+        self._pool, self._process, self._hold = pool, process, hold
+        self._connection: Connection | None = None
+        self._session: AsyncSession | None = None
+
+    @property
+    def used(self) -> bool:
+        """Whether a connection was taken."""
+        return self._connection is not None
+
+    async def connection(self) -> Connection:
+        """The psycopg connection, in the transaction."""
+        if self._connection is None:
+            with translated():
+                self._connection = await self._pool.getconn()
+            self._connection.row_factory = tuple_row
+        return self._connection
+
+    async def execute(self, query: str, params: Any = None) -> psycopg.AsyncCursor[Any]:
+        """Run one statement in the transaction."""
+        connection = await self.connection()
+        return await connection.execute(query.encode(), params)
+
+    async def session(self) -> AsyncSession:
+        """A SQLAlchemy session on the transaction.
+
+        Raises:
+            SettingError: greenlet is not installed.
+        """
+        if self._session is None:
+            try:
+                import greenlet  # noqa: F401, PLC0415 - only to tell whether the extra is there
+                from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine  # noqa: PLC0415 - an extra
+                from sqlalchemy.pool import NullPool  # noqa: PLC0415
+            except ImportError:
+                msg = "db.session() needs SQLAlchemy's asyncio part: pip install 'penstock[sqlalchemy]'."
+                raise SettingError(msg) from None
+            connection = await self.connection()
+
+            async def ours() -> Connection:
+                return connection
+
+            engine = create_async_engine("postgresql+psycopg://", async_creator=ours, poolclass=NullPool)
+            self._session = AsyncSession(bind=engine)
+        return self._session
+
+    async def commit(self, attempt: AttemptRecord | None, calls: Sequence[CallRecord]) -> Instant:
+        """Record and commit; see `ports.ledger`."""
+        connection = await self.connection()
+        try:
+            with translated():
+                if self._session is not None:
+                    await self._session.flush()
+                cursor = await connection.execute(
+                    load("work")["record"].encode(),
+                    {
+                        "process": self._process,
+                        "attempts": document([attempt_row(attempt)] if attempt else []),
+                        "calls": document([call_row(call) for call in calls]),
+                        "waits": None,
+                        "ends": None,
+                        "k": 0,
+                        "spaces": [],
+                        "turn": 0,
+                    },
+                )
+                rows = await cursor.fetchall()
+                if any(row[0] == "late" for row in rows):
+                    msg = f"Run {self._hold.run} was taken over; what this process did is not kept."
+                    raise LeaseLost(msg)
+                await connection.commit()
+        except BaseException:
+            await self.rollback()
+            raise
+        await self._release()
+        return next((Instant(row[4]) for row in rows if row[0] == "time"), Instant(0.0))
+
+    async def rollback(self) -> None:
+        """Forget all of it."""
+        if self._connection is None:
+            return
+        try:
+            with translated():
+                await self._connection.rollback()
+        except LedgerUnavailable:
+            pass  # the server has rolled it back with the connection
+        finally:
+            await self._release()
+
+    async def _release(self) -> None:
+        connection, self._connection = self._connection, None
+        session, self._session = self._session, None
+        if session is not None:
+            session.sync_session.expunge_all()
+        if connection is not None:
+            await self._pool.putconn(connection)

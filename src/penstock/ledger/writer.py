@@ -1,0 +1,261 @@
+"""The group writer: records of concurrent runs go to disk together, one round trip and one commit for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import psycopg
+from psycopg.rows import tuple_row
+
+from penstock.ledger.connect import Connection, is_broken, pause, translated
+from penstock.ledger.encoding import Raw, attempt_row, call_row, end_row, wait_row
+from penstock.ledger.queries import load
+from penstock.model.attempt import ProcessId, RunId
+from penstock.model.errors import LeaseLost, LedgerUnavailable
+from penstock.model.states import TERMINAL
+from penstock.ports.records import AttemptRecord, CallRecord, EndRecord, WaitRecord
+
+GROUP = 512
+"""Records that go together at most; more would hold their locks for too long."""
+
+Record: TypeAlias = AttemptRecord | CallRecord | WaitRecord | EndRecord
+Row: TypeAlias = tuple[str, int | None, int | None, int | None, Any]
+
+
+@dataclass(slots=True)
+class Ticket:
+    """One record under way, and whoever waits for it."""
+
+    record: Record
+    done: asyncio.Future[Any]
+    sent: bool = False
+
+
+@dataclass(slots=True)
+class ClaimTicket:
+    """A claim that rides along with the next group."""
+
+    count: int
+    spaces: Sequence[int]
+    done: asyncio.Future[list[Row]]
+
+
+@dataclass(slots=True)
+class _Group:
+    tickets: list[Ticket]
+    opened: list[AttemptRecord]
+    claim: ClaimTicket | None
+    rows: list[Row] = field(default_factory=list[Row])
+
+
+class GroupWriter:
+    """Writes for one process on a connection of its own.
+
+    Args:
+        process: Whose lease every write shows.
+        connect: Makes an autocommit connection.
+        app: The app's name, for the outbox.
+        is_lost: Whether the lease is over; then nothing is written any more.
+    """
+
+    def __init__(
+        self, process: ProcessId, connect: Callable[[], Any], app: str, is_lost: Callable[[], bool]
+    ) -> None:
+        self.process, self._connect, self._app, self._is_lost = process, connect, app, is_lost
+        self._connection: Connection | None = None
+        self._tickets: deque[Ticket] = deque()
+        self._opened: dict[tuple[RunId, int], AttemptRecord] = {}
+        self._claim: ClaimTicket | None = None
+        self._wake = asyncio.Event()
+        self._turn = 0
+        self._closing = False
+        self._sql = load("work")["record"]
+        self._task = asyncio.create_task(self._loop(), name="penstock-writer")
+
+    async def write(self, record: Record) -> Any:
+        """Queue a record and wait until it is on disk.
+
+        Returns:
+            The recorded time of an attempt; for an end that keeps, the row of the lane's next run, or None.
+
+        Raises:
+            LeaseLost: Its fence does not fit, or the process has lost its lease.
+        """
+        if self._closing or self._is_lost():
+            raise LeaseLost("This process has lost its lease; another one goes on.")
+        done = asyncio.get_running_loop().create_future()
+        if isinstance(record, AttemptRecord):
+            self._opened.pop((record.hold.run, record.seq), None)
+        self._tickets.append(Ticket(record, done))
+        self._wake.set()
+        return await done
+
+    def opened(self, record: AttemptRecord) -> None:
+        """An open attempt that goes with the next group, unless its end overtakes it."""
+        self._opened[record.hold.run, record.seq] = record
+
+    async def claim(self, count: int, spaces: Sequence[int]) -> list[Row]:
+        """Claim with the next group."""
+        if self._claim is not None:
+            msg = "one claim at a time"
+            raise RuntimeError(msg)
+        done: asyncio.Future[list[Row]] = asyncio.get_running_loop().create_future()
+        self._claim = ClaimTicket(count, spaces, done)
+        self._wake.set()
+        return await done
+
+    def nudge(self) -> None:
+        """Write what is open now."""
+        if self._opened:
+            self._wake.set()
+
+    async def close(self) -> None:
+        """Write what is queued and close the connection."""
+        self._closing = True
+        self._wake.set()
+        await self._task
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def _loop(self) -> None:
+        try:
+            while not self._closing or self._tickets:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._tickets or self._opened or self._claim:
+                    await self._write_group()
+        finally:  # nobody waits for a writer that is gone
+            self._closing = True
+            self._fail(_Group(list(self._tickets), [], self._claim), LeaseLost("This process writes no more."))
+
+    async def _write_group(self) -> None:
+        tickets = [self._tickets.popleft() for _ in range(min(GROUP, len(self._tickets)))]
+        claim, self._claim = self._claim, None
+        opened, self._opened = list(self._opened.values()), {}
+        group = _Group(tickets, opened, claim)
+        try:
+            await self._send(group)
+        except LeaseLost as error:
+            self._fail(group, error)
+        except psycopg.Error as error:
+            await self._one_by_one(group, error)
+        except BaseException as error:
+            self._fail(group, error)
+            raise
+        else:
+            self._resolve(group)
+
+    async def _send(self, group: _Group) -> None:
+        """Send until it is answered; what was sent before and not answered may be on disk already."""
+        tries = 0
+        while True:
+            if self._is_lost():
+                raise LeaseLost("This process has lost its lease; another one goes on.")
+            try:
+                if self._connection is None or self._connection.closed:
+                    self._connection = await self._connect()
+                await self._execute(self._connection, group)
+            except (psycopg.Error, LedgerUnavailable, OSError) as error:
+                if isinstance(error, psycopg.Error) and not is_broken(error):
+                    with translated():
+                        raise
+                for ticket in group.tickets:
+                    ticket.sent = True
+                if self._connection is not None:
+                    await self._connection.close()
+                if self._closing and tries > 5:
+                    raise LeaseLost("The database does not answer at the end; the lease runs out.") from error
+                await pause(tries)
+                tries += 1
+            else:
+                return
+
+    async def _execute(self, connection: Connection, group: _Group) -> None:
+        attempts = [attempt_row(r) for r in group.opened]
+        calls: list[dict[str, Any]] = []
+        waits: list[dict[str, Any]] = []
+        ends: list[dict[str, Any]] = []
+        for ticket in group.tickets:
+            match ticket.record:
+                case AttemptRecord() as record:
+                    attempts.append(attempt_row(record))
+                case CallRecord() as record:
+                    calls.append(call_row(record))
+                case WaitRecord() as record:
+                    waits.append(wait_row(record))
+                case EndRecord() as record:
+                    ends.append(end_row(record, self._app))
+        claim = group.claim
+        self._turn += 1
+        binds = {
+            "process": self.process,
+            "attempts": document(attempts),
+            "calls": document(calls),
+            "waits": document(waits),
+            "ends": document(ends),
+            "k": claim.count if claim else 0,
+            "spaces": list(claim.spaces) if claim else [],
+            "turn": self._turn,
+        }
+        cursor = connection.cursor(row_factory=tuple_row)
+        await cursor.execute(self._sql.encode(), binds, prepare=True)
+        group.rows = await cursor.fetchall()
+
+    def _resolve(self, group: _Group) -> None:
+        at = next((row[4] for row in group.rows if row[0] == "time"), None)
+        late = {row[1]: row for row in group.rows if row[0] == "late"}
+        claims = {row[2]: row for row in group.rows if row[0] == "claim"}
+        for ticket in group.tickets:
+            if ticket.done.done():
+                continue
+            hold = ticket.record.hold
+            if (row := late.get(hold.run)) and not (
+                ticket.sent and row[4]["state"] in TERMINAL and row[3] == hold.fence
+            ):
+                ticket.done.set_exception(LeaseLost(f"Run {hold.run} was taken over; what this process did is not kept."))
+            elif isinstance(ticket.record, EndRecord):
+                ticket.done.set_result(claims.pop(hold.lane, None) if ticket.record.keep else None)
+            else:
+                ticket.done.set_result(at)
+        if group.claim is not None and not group.claim.done.done():
+            group.claim.done.set_result(list(claims.values()))
+
+    async def _one_by_one(self, group: _Group, error: psycopg.Error) -> None:
+        """One bad row must not fail the others: each goes alone, and only the bad one gets the error."""
+        singles = [_Group([ticket], [], None) for ticket in group.tickets]
+        singles += [_Group([], [record], None) for record in group.opened]
+        if group.claim is not None:
+            singles.append(_Group([], [], group.claim))
+        if len(singles) == 1:
+            self._fail(group, error)
+            return
+        for single in singles:
+            try:
+                await self._send(single)
+            except (LeaseLost, psycopg.Error) as bad:
+                self._fail(single, bad)
+            else:
+                self._resolve(single)
+
+    def _fail(self, group: _Group, error: BaseException) -> None:
+        for ticket in group.tickets:
+            if not ticket.done.done():
+                ticket.done.set_exception(error)
+        if group.claim is not None and not group.claim.done.done():
+            group.claim.done.set_exception(error)
+
+
+def document(rows: list[dict[str, Any]]) -> str | None:
+    """Rows as JSON text with raw parts put in as they stand; None when there are none."""
+    return "[" + ",".join(map(_object, rows)) + "]" if rows else None
+
+
+def _object(row: dict[str, Any]) -> str:
+    raw = [f',"{name}":{value.text}' for name, value in row.items() if isinstance(value, Raw)]
+    plain = {name: value for name, value in row.items() if not isinstance(value, Raw)} if raw else row
+    return json.dumps(plain, ensure_ascii=False)[:-1] + "".join(raw) + "}"

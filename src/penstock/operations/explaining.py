@@ -1,0 +1,73 @@
+"""Why: from what the ledger and the data say of one unit to one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from penstock.model.results import Why
+
+
+def explain(
+    name: str, key: Mapping[str, Any], row: Mapping[str, Any] | None, presence: Mapping[str, Any], now: datetime
+) -> Why:
+    """Say why a unit was run or not.
+
+    Args:
+        name: The pipeline's name.
+        key: The unit's key.
+        row: Its row of `v1_units`, None when the ledger never saw it.
+        presence: `wanted` and `existing` as the data has them now, each with its version, or None.
+        now: The time to compare with.
+    """
+    what = f"{name} {' '.join(f'{k}={v}' for k, v in key.items())}"
+    facts: dict[str, Any] = {"key": dict(key), **(row or {})}
+    wanted, existing = presence.get("wanted"), presence.get("existing")
+    facts |= {"wanted": wanted is not None, "existing": existing is not None}
+    version = (wanted or {}).get("version")
+    if row and row["active_run"]:
+        return Why(f"{what} is in flight: run {row['active_run']} holds it.", facts)
+    if wanted is None:
+        last = " It was, and ran." if row and row["last_run"] else ""
+        return Why(f"{what} is not wanted: wanted does not select it.{last}", facts)
+    if row and existing is None and row["verdict"] == "completed" and row["repeats"] > 1:
+        times = f"completed {row['repeats']} times and still missing: existing.sql does not see it"
+        return Why(f"{what} {times}{_held(row, now)}.", facts)
+    if row and _waits(row, version, now):
+        failures = f", {row['failures']} in a row" if row["failures"] > 1 else ""
+        return Why(
+            f"{what} ended {row['verdict']}{failures} (run {row['last_run']}) and is tried again from "
+            f"{_time(row['not_before'])}, or when its source changes.",
+            facts,
+        )
+    if existing is not None or (row and presence.get("ledger_only") and row["completed_at"]):
+        seen = (existing or {}).get("version") if existing else (row or {}).get("completed_version")
+        if version is not None and seen is not None and seen != version:
+            return Why(f"{what} is stale: it was made from version {seen}, the source has {version}.", facts)
+        made = f", made by run {row['last_run']}" if row and row["last_run"] and row["verdict"] == "completed" else ""
+        return Why(f"{what} is there{made}; nothing is to be done.", facts)
+    if row and row["verdict"] in ("failed", "rejected", "partial"):
+        return Why(f"{what} ended {row['verdict']} (run {row['last_run']}) and is a gap again; the next plan has it.", facts)
+    if row and row["verdict"] == "completed":
+        return Why(f"{what} was completed by run {row['last_run']} but is not there; the next plan makes it again.", facts)
+    return Why(f"{what} is missing: it is wanted and was never made; the next plan has it.", facts)
+
+
+def _waits(row: Mapping[str, Any], version: str | None, now: datetime) -> bool:
+    until = row["not_before"]
+    return (
+        until is not None
+        and until > now
+        and row["verdict"] in ("failed", "rejected", "no_data", "partial")
+        and row["source_version"] == version
+    )
+
+
+def _held(row: Mapping[str, Any], now: datetime) -> str:
+    until = row["not_before"]
+    return f"; made again from {_time(until)}" if until is not None and until > now else ""
+
+
+def _time(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")

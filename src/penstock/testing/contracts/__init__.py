@@ -1,0 +1,18 @@
+"""Suites that say what a ledger must promise. They need pytest and pytest-asyncio.
+
+Subclass one in a test module, give it its fixtures, and pytest runs it::
+
+    class TestMyLedger(LedgerContract):
+        @pytest_asyncio.fixture
+        async def ledger(self):
+            async with my_empty_ledger() as ledger:
+                yield ledger
+
+        async def kill(self, worker): ...
+
+For assertions that explain themselves, a conftest says ``pytest.register_assert_rewrite("penstock.testing.contracts")``.
+"""
+
+from penstock.testing.contracts.ledger import LedgerContract
+
+__all__ = ["LedgerContract"]

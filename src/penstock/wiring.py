@@ -1,0 +1,147 @@
+"""The only place that connects adapters: settings, server, ledger, engine, client."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.config import Settings
+from penstock.definition.registry import Registry
+from penstock.engines.executor.resources import Resources
+from penstock.engines.local.engine import LocalEngine
+from penstock.ledger.migrate import upgrade
+from penstock.ledger.postgres import PostgresLedger
+from penstock.model.errors import SettingError
+from penstock.model.states import EventType
+from penstock.operations.client import Client
+from penstock.operations.delivering import Deliveries
+from penstock.ports.engine import OnEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Where the ledger is. `notice` says in one line that it is an embedded server, if it is."""
+
+    url: str
+    notice: str | None = None
+
+
+def find_database(settings: Settings) -> Database:
+    """The database of the settings, or the embedded one, started if nobody runs it yet.
+
+    Raises:
+        SettingError: There is none, and the embedded server is not installed or cannot run here.
+    """
+    if settings.database_url is not None:
+        return Database(settings.database_url)
+    from penstock.ledger.embedded import EmbeddedServer  # noqa: PLC0415 - only without a database of one's own
+
+    server = EmbeddedServer(settings.home / "postgres")
+    return Database(server.start(), server.notice)
+
+
+def say(notice: str | None) -> None:
+    """One line for the person who started this, on stderr."""
+    if notice:
+        sys.stderr.write(f"{notice}\n")
+        sys.stderr.flush()
+
+
+def user_settings(kind: type[Any], settings: Settings) -> Any:
+    """The app's own settings object: environment, then the `settings:` block of penstock.yaml.
+
+    Raises:
+        SettingError: A value is missing or does not fit; the message names it.
+    """
+    from pydantic import ValidationError  # noqa: PLC0415 - only apps with settings of their own
+    from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource  # noqa: PLC0415
+
+    block = dict(settings.user)
+
+    class Sourced(kind):  # type: ignore[misc]
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls: type[BaseSettings], *sources: Any, **named: Any
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            given = super().settings_customise_sources(settings_cls, *sources, **named)
+            return (*given, InitSettingsSource(settings_cls, init_kwargs=block))
+
+    Sourced.__name__ = kind.__name__
+    try:
+        values = Sourced()
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        name = ".".join(str(part) for part in fault["loc"])
+        msg = f"{kind.__name__}.{name}: {fault['msg']}. Set it in the environment or under settings: in penstock.yaml."
+        raise SettingError(msg) from None
+    return kind.model_construct(values.model_fields_set, **{name: getattr(values, name) for name in kind.model_fields})
+
+
+@asynccontextmanager
+async def open_client(
+    registry: Registry,
+    settings: Settings,
+    *,
+    handlers: Mapping[EventType, Sequence[Callable[..., Any]]] | None = None,
+    database: Database | None = None,
+) -> AsyncIterator[Client]:
+    """A client on the ledger that the settings say, migrated first.
+
+    Args:
+        registry: The app's definition.
+        settings: The settings that hold.
+        handlers: What the app wants called after events.
+        database: The database, when it is known already.
+    """
+    database = database or await asyncio.to_thread(find_database, settings)
+    say(database.notice)
+    await asyncio.to_thread(upgrade, database.url)
+    ledger = PostgresLedger(database.url, size=max(10, settings.lanes + 6))
+    await ledger.open()
+    try:
+        async with client_on(registry, settings, ledger, handlers or {}) as client:
+            yield client
+    finally:
+        await ledger.close()
+
+
+@asynccontextmanager
+async def client_on(
+    registry: Registry,
+    settings: Settings,
+    ledger: Any,
+    handlers: Mapping[EventType, Sequence[Callable[..., Any]]],
+) -> AsyncIterator[Client]:
+    """A client on an open ledger, with the local engine behind it."""
+    resources = Resources(registry, lambda: user_settings(registry.settings or object, settings))
+    deliveries = Deliveries(registry.name, ledger, resources.call, handlers)
+
+    @asynccontextmanager
+    async def open_engine(
+        pipelines: Sequence[str], *, slots: int | None = None, on_event: OnEvent | None = None
+    ) -> AsyncIterator[LocalEngine]:
+        engine = LocalEngine(
+            lambda: ledger.open_worker(registry.name, "local"),
+            registry,
+            resources,
+            pipelines=pipelines,
+            slots=slots or settings.lanes,
+            connection=ledger.connection,
+            work=settings.home / "work" / registry.name,
+            on_event=on_event,
+            wanted_events=frozenset(handlers),
+            log_level=settings.level,
+        )
+        async with deliveries.running(), engine:
+            yield engine
+
+    client = Client(registry, ledger, open_engine, resources.call, lanes=settings.lanes)
+    resources.give(Client, client)
+    try:
+        yield client
+    finally:
+        await resources.close()

@@ -1,0 +1,19 @@
+"""Reports on earnings calls: writers give sections, `typeset` puts them on disk."""
+
+from __future__ import annotations
+
+from aegis.reports.extractive import ExtractiveWriter
+from aegis.reports.model import REPORT_TYPES, Block, CallTranscript, Draft, Quote, ReportType, Section
+from aegis.reports.typeset import typeset
+
+__all__ = [
+    "REPORT_TYPES",
+    "Block",
+    "CallTranscript",
+    "Draft",
+    "ExtractiveWriter",
+    "Quote",
+    "ReportType",
+    "Section",
+    "typeset",
+]

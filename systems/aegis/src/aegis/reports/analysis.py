@@ -1,0 +1,151 @@
+"""The reading of one transcript, done once and shared by its sections: sentences, speakers, exchanges."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from aegis.reports.boilerplate import is_boilerplate
+from aegis.reports.guidance import guidance_strength, guided_measure
+from aegis.reports.lexicon import topic_of
+from aegis.reports.salience import SHORTEST, salience
+from aegis.reports.sentences import LONGEST, split_sentences
+from aegis.reports.turns import Utterance, assign_turns
+from aegis.transcripts.handoffs import Handoff, find_handoffs
+
+if TYPE_CHECKING:
+    from aegis.reports.model import CallTranscript
+
+_CACHED = 6
+"""Transcripts whose analysis is kept: as many as are worked on at once, and some. About 2 MB each."""
+_FRAGMENT = re.compile(
+    r"(?i)^(?:and|but|so|because|or|which|as|with|of|to|in)\s*[,.]|[,;:\-–—]$|\b(?:the|a|of|to|"
+    r"and|or|but|our|we|in|is|for|with|that)[.]?$"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """A sentence of management that may be quoted, with what it is about and how much it tells."""
+
+    utterance: Utterance
+    topic: str | None
+    measure: str | None
+    salience: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exchange:
+    """One question with its answer: consecutive sentences of the analyst, then of management."""
+
+    handoff: Handoff | None
+    question: list[Utterance]
+    answer: list[Utterance]
+
+
+class Analysis:
+    """What is read out of a transcript. Everything in it is in the order of the text."""
+
+    def __init__(self, text: str) -> None:
+        handoffs = find_handoffs(text)
+        borders = sorted({place for handoff in handoffs for place in (handoff.start, handoff.end)})
+        self.length = max(1, len(text))
+        self.handoffs = handoffs
+        self.utterances = assign_turns(split_sentences(text, borders), handoffs)
+
+    @cached_property
+    def candidates(self) -> list[Candidate]:
+        """Management's sentences that can be quoted, each with its topic and measure."""
+        found: list[Candidate] = []
+        for utterance in self.utterances:
+            sentence = utterance.sentence.text
+            if utterance.role != "management" or not is_quotable(sentence):
+                continue
+            prepared = utterance.part == "prepared"
+            found.append(
+                Candidate(
+                    utterance=utterance,
+                    topic=topic_of(sentence),
+                    measure=guided_measure(sentence, prepared=prepared),
+                    salience=salience(sentence, prepared=prepared, position=utterance.sentence.start / self.length),
+                )
+            )
+        return found
+
+    @cached_property
+    def guidance(self) -> dict[str, list[Candidate]]:
+        """By measure the statements of guidance, the best first; equal ones in the order of the text."""
+        found: dict[str, list[Candidate]] = {}
+        for candidate in self.candidates:
+            if candidate.measure is not None:
+                found.setdefault(candidate.measure, []).append(candidate)
+        for statements in found.values():
+            statements.sort(
+                key=lambda candidate: -(candidate.salience + guidance_strength(candidate.utterance.sentence.text))
+            )
+        return found
+
+    @cached_property
+    def exchanges(self) -> list[Exchange]:
+        """The questions and answers of the call."""
+        found: list[Exchange] = []
+        question: list[Utterance] = []
+        answer: list[Utterance] = []
+
+        def close() -> None:
+            if question:
+                index = question[0].exchange
+                handoff = self.handoffs[index] if index >= 0 else None
+                found.append(Exchange(handoff=handoff, question=list(question), answer=list(answer)))
+            question.clear()
+            answer.clear()
+
+        for utterance in self.utterances:
+            if utterance.part == "prepared":
+                continue
+            if utterance.role == "operator":
+                close()
+            elif utterance.role == "analyst":
+                if answer:
+                    close()
+                question.append(utterance)
+            elif question:
+                answer.append(utterance)
+        close()
+        return found
+
+
+def is_quotable(sentence: str) -> bool:
+    """Whether a sentence of management may stand in a report: whole, no question, no boilerplate."""
+    words = sentence.count(" ") + 1
+    if "?" in sentence or not SHORTEST <= words <= LONGEST:
+        return False
+    return _FRAGMENT.search(sentence) is None and not is_boilerplate(sentence)
+
+
+_analyses: OrderedDict[str, Analysis] = OrderedDict()
+_locks: dict[str, threading.Lock] = {}
+_guard = threading.Lock()
+
+
+def analyse(transcript: CallTranscript) -> Analysis:
+    """The analysis of a transcript, from memory where it was made lately. Safe to call from several threads."""
+    with _guard:
+        lock = _locks.setdefault(transcript.sha256, threading.Lock())
+    with lock:
+        with _guard:
+            known = _analyses.get(transcript.sha256)
+            if known is not None:
+                _analyses.move_to_end(transcript.sha256)
+                return known
+        analysis = Analysis(transcript.text)
+        with _guard:
+            _analyses[transcript.sha256] = analysis
+            while len(_analyses) > _CACHED:
+                oldest, _ = _analyses.popitem(last=False)
+                _locks.pop(oldest, None)
+        return analysis

@@ -1,0 +1,72 @@
+"""The transcript as a page with an anchor at every sentence, to which the quotes of a report link.
+
+The text of its `main` element is the transcript, character for character: nothing is added between the tags.
+"""
+
+from __future__ import annotations
+
+import re
+from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aegis.reports.analysis import Analysis
+    from aegis.reports.model import CallTranscript
+
+_STYLE = (
+    "body{font:1rem/1.6 Georgia,serif;max-width:46rem;margin:2rem auto;padding:0 1rem;color:#1c2430;background:#fff}"
+    "h1{font-size:1.3rem}main p{margin:0 0 1rem;white-space:pre-wrap}span:target{background:#ffe9a8}"
+    "aside{border-left:4px solid #b45309;padding:.4rem .8rem;margin:1rem 0;background:#fef7e6}"
+)
+_SAFE = re.compile(r"[^A-Za-z0-9.]")
+
+
+def stem_of(transcript: CallTranscript) -> str:
+    """What the names of a bank-quarter's files begin with: `RF_2025_Q2`."""
+    return f"{_SAFE.sub('_', transcript.bank_symbol)}_{transcript.fiscal_year}_{_SAFE.sub('_', transcript.quarter)}"
+
+
+def page_name(transcript: CallTranscript) -> str:
+    """The file name of a transcript's page."""
+    return f"{stem_of(transcript)}_transcript.html"
+
+
+def link(transcript: CallTranscript, start: int) -> str:
+    """The relative link to a quote that starts at an offset."""
+    return f"{page_name(transcript)}#c{start}"
+
+
+def render_page(transcript: CallTranscript, analysis: Analysis, quoted: Iterable[int]) -> str:
+    """The page. Every sentence is anchored, so that the page is the same for every report on the transcript.
+
+    `quoted` are the starts of quotes; one that is not at a sentence's start gets its own anchor.
+    """
+    title = escape(f"{transcript.bank_name}, {transcript.fiscal_year} {transcript.quarter}: transcript")
+    text = transcript.text
+    starts = {utterance.sentence.start for utterance in analysis.utterances} | set(quoted)
+    ordered = sorted(start for start in starts if 0 <= start < len(text))
+    turns: set[int] = set()
+    before: tuple[str, int, str] | None = None
+    for utterance in analysis.utterances:
+        now = (utterance.role, utterance.exchange, utterance.speaker)
+        if now != before:
+            turns.add(utterance.sentence.start)
+        before = now
+    parts = [
+        (
+            f'<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
+            f"<style>{_STYLE}</style>\n</head>\n<body>\n<h1>{title}</h1>\n"
+        )
+    ]
+    if transcript.notice:
+        parts.append(f"<aside>{escape(transcript.notice)}</aside>\n")
+    parts.append(f"<p>SHA-256 of the file: {escape(transcript.sha256)}</p>\n<main><p>")
+    parts.append(escape(text[: ordered[0]] if ordered else text, quote=False))
+    for start, end in zip(ordered, [*ordered[1:], len(text)], strict=False):
+        if start in turns and start != ordered[0]:
+            parts.append("</p><p>")
+        parts.append(f'<span id="c{start}">{escape(text[start:end], quote=False)}</span>')
+    parts.append("</p></main>\n</body>\n</html>\n")
+    return "".join(parts)

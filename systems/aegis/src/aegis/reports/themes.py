@@ -1,0 +1,181 @@
+"""The sections of Key Themes: what analysts asked, by named theme, with management's answer.
+
+A question is scored over its best window of sentences and, at less weight, over its answer. A follow-up that says too
+little takes its analyst's last theme; what is of no theme goes to "Other questions".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from aegis.reports.analysis import is_quotable
+from aegis.reports.heard import analyst_of, firm_of
+from aegis.reports.lexicon import Topic, load_topics, lowered
+from aegis.reports.model import Block, Quote, Section
+from aegis.reports.salience import has_quantity, salience
+from aegis.reports.summary import quote_of
+
+if TYPE_CHECKING:
+    from aegis.reports.analysis import Analysis, Exchange
+    from aegis.reports.turns import Utterance
+
+OTHER = "theme_other_questions"
+_OTHER_TITLE = "Other questions"
+_LEAST = 4.0
+"""The least score of a theme, where a word in the question counts twice."""
+_WINDOW_SENTENCES = 3
+_WINDOW_WORDS = 85
+_QUESTION_WORDS = 9
+_ANSWERS = 2
+_LEAST_ANSWER = 0.5
+_ASKS = re.compile(
+    r"(?i)\?|\b(?:wondering|curious|wanted to (?:ask|follow|touch|get|clarify|see|understand|dig|"
+    r"hear)|can you|could you|"
+    r"how (?:should|do|are|would)|help us|give us|walk us|any (?:color|thoughts|update|sense)|"
+    r"talk (?:about|to|a little))"
+)
+_COURTESY = re.compile(
+    r"(?i)^(?:(?:hi|hey|hello|yeah|yes|okay|ok|great|good|oh|thanks?|thank you|got it|perfect|all "
+    r"right|sure|sorry|morning|"
+    r"good (?:morning|afternoon|evening)|helpful|super|very|so|much|guys|everyone|everybody|"
+    r"understood|that['’]?s|that is|that|makes sense|fair enough|appreciate (?:it|that)|cool|"
+    r"nice)[,.! ]*)+(?:\w+[,.! ]*){0,4}$|"
+    r"another question|just saying|one more question\?$|tak(?:e|ing) (?:my|the|our) question|can "
+    r"you hear|for (?:the|that) (?:color|answer)"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """A question as it is quoted, with the key of its theme."""
+
+    theme: str
+    block: Block
+
+
+@cache
+def themes() -> dict[str, Topic]:
+    """The named themes by key, in the order of a report."""
+    return load_topics("themes.toml", "theme")
+
+
+def theme_topics() -> list[str]:
+    """The keys of the sections in their order."""
+    return [*themes(), OTHER]
+
+
+def theme_section(analysis: Analysis, text: str, key: str) -> Section:
+    """One theme; without questions it is empty. Raises `KeyError` for a key that is none of `theme_topics()`."""
+    title = _OTHER_TITLE if key == OTHER else themes()[key].title
+    asked = _questions(analysis, text)
+    blocks = [question.block for question in asked if question.theme == key]
+    return Section(
+        report_type="Key Themes",
+        topic=key,
+        title=title,
+        blocks=blocks,
+        considered=len(asked),
+        kept=len(blocks),
+        dropped=len(asked) - len(blocks),
+    )
+
+
+def _questions(analysis: Analysis, text: str) -> list[_Asked]:
+    """Every question of the call; made once an analysis, since each of its sections asks for it."""
+    known: list[_Asked] | None = analysis.__dict__.get("_questions")
+    if known is not None:
+        return known
+    asked: list[_Asked] = []
+    last: dict[int, str] = {}
+    for exchange in analysis.exchanges:
+        window = _window(exchange.question)
+        if window is None:
+            continue
+        index = exchange.question[0].exchange
+        theme = _theme(" ".join(one.sentence.text for one in window), _spoken(exchange.answer))
+        if theme is None:
+            theme = last.get(index, OTHER)
+        last[index] = theme
+        asked.append(_Asked(theme=theme, block=_block(exchange, window, theme, text)))
+    analysis.__dict__["_questions"] = asked
+    return asked
+
+
+def _theme(question: str, answer: str) -> str | None:
+    """The theme of the highest score over question (twice) and answer; None where it is weak."""
+    asked, answered = lowered(question), lowered(answer)
+    best, best_score = None, 0.0
+    for key, theme in themes().items():
+        in_question = theme.score(asked)
+        score = 2.0 * in_question + 0.5 * theme.score(answered)
+        if in_question > 0 and score > best_score:
+            best, best_score = key, score
+    return best if best_score >= _LEAST else None
+
+
+def _spoken(answer: list[Utterance]) -> str:
+    """The beginning of an answer, where it keeps to the question."""
+    return " ".join(one.sentence.text for one in answer[:10])
+
+
+def _window(question: list[Utterance]) -> list[Utterance] | None:
+    """The one to three neighbouring sentences that ask the most; None where nothing is asked."""
+    useful = [not _COURTESY.search(one.sentence.text) for one in question]
+    best: list[Utterance] | None = None
+    best_score = 0.0
+    for first in range(len(question)):
+        for last in range(first, min(first + _WINDOW_SENTENCES, len(question))):
+            window = question[first : last + 1]
+            if not all(useful[first : last + 1]):
+                break
+            words = sum(one.sentence.words for one in window)
+            if words > _WINDOW_WORDS or words < _QUESTION_WORDS:
+                continue
+            joined = " ".join(one.sentence.text for one in window)
+            if not _ASKS.search(joined):
+                continue
+            themed = max(theme.score(lowered(joined)) for theme in themes().values())
+            asks = 2.0 if window[-1].sentence.text.endswith("?") else 0.0
+            score = 1.0 + themed + asks + min(words, 50) / 50
+            if score > best_score:
+                best, best_score = window, score
+    return best
+
+
+def _block(exchange: Exchange, window: list[Utterance], theme: str, text: str) -> Block:
+    handoff = exchange.handoff
+    start, end = window[0].sentence.start, window[-1].sentence.end
+    name = handoff.name if handoff else None
+    firm = handoff.firm if handoff and handoff.firm else None
+    speaker = name or "Analyst"
+    return Block(
+        label=speaker,
+        question=Quote(text=text[start:end], start=start, end=end, speaker=speaker, part="q_and_a"),
+        analyst=(analyst_of(name) or name) if name else None,
+        analyst_heard=name,
+        firm=(firm_of(firm) or firm) if firm else None,
+        firm_heard=firm,
+        quotes=[quote_of(one) for one in _answer(exchange.answer, theme, window)],
+    )
+
+
+def _answer(answer: list[Utterance], theme: str, window: list[Utterance]) -> list[Utterance]:
+    """The sentences of the answer that say the most of the theme, in their order."""
+    topic = themes().get(theme)
+    asked = set(re.findall(r"[a-z]{5,}", " ".join(one.sentence.text for one in window).lower()))
+    rated: list[tuple[float, Utterance]] = []
+    for index, one in enumerate(answer):
+        sentence = one.sentence.text
+        if not is_quotable(sentence):
+            continue
+        score = salience(sentence, prepared=False, position=min(1.0, index / 20))
+        score += min(3.0, topic.score(lowered(sentence))) if topic else 0.0
+        score += 0.5 * min(4, len(asked & set(re.findall(r"[a-z]{5,}", sentence.lower()))))
+        score += 0.5 if has_quantity(sentence) else 0.0
+        rated.append((score, one))
+    rated.sort(key=lambda pair: -pair[0])
+    chosen = [one for score, one in rated[:_ANSWERS] if score > _LEAST_ANSWER]
+    return sorted(chosen, key=lambda one: one.sentence.start)

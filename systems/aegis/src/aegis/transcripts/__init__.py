@@ -1,0 +1,19 @@
+"""Transcripts of earnings calls: reading them from a folder or a zip, and checking that each is what it says."""
+
+from __future__ import annotations
+
+from aegis.transcripts.checks import inspect
+from aegis.transcripts.model import Flag, Inspection, RawFile, Reason, Rejection, Transcript
+from aegis.transcripts.source import SourceError, read_source
+
+__all__ = [
+    "Flag",
+    "Inspection",
+    "RawFile",
+    "Reason",
+    "Rejection",
+    "SourceError",
+    "Transcript",
+    "inspect",
+    "read_source",
+]
