@@ -6,7 +6,7 @@ import asyncio
 import atexit
 import contextlib
 import signal
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeAlias
@@ -62,7 +62,7 @@ class App:
         errors: Mapping[type[Exception], ErrorClass] | None = None,
         timezone: str = "UTC",
     ) -> None:
-        from penstock.operations.client import Client  # noqa: PLC0415 - the type that steps may ask for
+        from penstock.operations.client import Client
 
         self.registry = Registry(
             name, pipelines, settings=settings, resources=resources, errors=errors, own={Client: "ps.Client"}
@@ -115,7 +115,7 @@ class App:
 
     def client(self, settings: Settings | None = None) -> AbstractAsyncContextManager[Client]:
         """Every operation that the command line and the API have, for async code."""
-        from penstock.wiring import open_client  # noqa: PLC0415 - a definition alone needs no database
+        from penstock.wiring import open_client
 
         chosen = settings or self.settings or load_settings()
         return open_client(self.registry, chosen, handlers=self.handlers, database=self.database)
@@ -134,9 +134,7 @@ class App:
         """What would run, and what would not and why. Blocks; see `Client.plan`."""
         session = self._open()
         plan = session.run(
-            session.client.plan(
-                pipeline, units=units, where=where, start=start, end=end, force=force, params=params
-            )
+            session.client.plan(pipeline, units=units, where=where, start=start, end=end, force=force, params=params)
         )
         return _with_pages(plan, lambda: self._pages(plan))
 
@@ -155,9 +153,7 @@ class App:
         """
         session = self._open()
         with session.stopping():
-            return session.run(
-                session.client.apply(plan, lanes=lanes, on_event=on_event, triggered_by=triggered_by)
-            )
+            return session.run(session.client.apply(plan, lanes=lanes, on_event=on_event, triggered_by=triggered_by))
 
     def run(
         self,
@@ -174,9 +170,7 @@ class App:
         triggered_by: str = "manual",
     ) -> Summary[U]:
         """Plan and apply in one. Blocks; see both."""
-        plan = self.plan(
-            pipeline, units=units, where=where, start=start, end=end, force=force, params=params
-        )
+        plan = self.plan(pipeline, units=units, where=where, start=start, end=end, force=force, params=params)
         return self.apply(plan, lanes=lanes, on_event=on_event, triggered_by=triggered_by)
 
     def close(self) -> None:
@@ -222,9 +216,9 @@ class _Session:
         return self._runner.run(work)
 
     @contextlib.contextmanager
-    def stopping(self) -> Iterator[None]:
+    def stopping(self) -> Generator[None]:
         """SIGTERM and SIGINT stop the client's work while this block runs."""
-        from penstock.engines.local.signals import Stopper  # noqa: PLC0415 - only when something runs
+        from penstock.engines.local.signals import Stopper
 
         loop = self._runner.get_loop()
         with Stopper(loop, lambda: self.client.stop(self._settings.grace), (signal.SIGTERM, signal.SIGINT)):
@@ -240,6 +234,6 @@ class _Session:
 
 
 def _with_pages(plan: Plan[U], pages: Callable[[], Iterator[Sequence[Gap[U]]]]) -> Plan[U]:
-    from dataclasses import replace  # noqa: PLC0415 - a script's plan only
+    from dataclasses import replace
 
     return replace(plan, pages=pages)

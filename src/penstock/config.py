@@ -113,7 +113,7 @@ def read_file(path: Path) -> dict[str, Any]:
     Raises:
         SettingError: It is no YAML mapping; the message names the line.
     """
-    import yaml  # noqa: PLC0415 - most commands run without a settings file
+    import yaml
 
     try:
         body = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -126,7 +126,8 @@ def read_file(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(body, dict):
         raise SettingError(f"{path}: settings are a mapping such as 'lanes: 4', this is a {type(body).__name__}.")
-    return body
+    settings: dict[Any, Any] = body
+    return {str(name): value for name, value in settings.items()}
 
 
 def masked(url: str) -> str:
@@ -188,7 +189,7 @@ def _number(value: Any, kind: type[Any], where: str) -> Any:
 
 
 def _near(word: str, known: set[str]) -> str:
-    from difflib import get_close_matches  # noqa: PLC0415 - only for a message
+    from difflib import get_close_matches
 
     found = get_close_matches(word, sorted(known), n=1)
     return f"; did you mean {found[0]!r}?" if found else f"; there are {', '.join(sorted(known))}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +38,7 @@ def find_database(settings: Settings) -> Database:
     """
     if settings.database_url is not None:
         return Database(settings.database_url)
-    from penstock.ledger.embedded import EmbeddedServer  # noqa: PLC0415 - only without a database of one's own
+    from penstock.ledger.embedded import EmbeddedServer
 
     server = EmbeddedServer(settings.home / "postgres")
     return Database(server.start(), server.notice)
@@ -57,8 +57,8 @@ def user_settings(kind: type[Any], settings: Settings) -> Any:
     Raises:
         SettingError: A value is missing or does not fit; the message names it.
     """
-    from pydantic import ValidationError  # noqa: PLC0415 - only apps with settings of their own
-    from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource  # noqa: PLC0415
+    from pydantic import ValidationError
+    from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource
 
     block = dict(settings.user)
 
@@ -67,7 +67,9 @@ def user_settings(kind: type[Any], settings: Settings) -> Any:
         def settings_customise_sources(
             cls, settings_cls: type[BaseSettings], *sources: Any, **named: Any
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            given = super().settings_customise_sources(settings_cls, *sources, **named)
+            base: Any = super()
+            given: tuple[PydanticBaseSettingsSource, ...]
+            given = base.settings_customise_sources(settings_cls, *sources, **named)
             return (*given, InitSettingsSource(settings_cls, init_kwargs=block))
 
     Sourced.__name__ = kind.__name__
@@ -88,7 +90,7 @@ async def open_client(
     *,
     handlers: Mapping[EventType, Sequence[Callable[..., Any]]] | None = None,
     database: Database | None = None,
-) -> AsyncIterator[Client]:
+) -> AsyncGenerator[Client]:
     """A client on the ledger that the settings say, migrated first.
 
     Args:
@@ -97,10 +99,10 @@ async def open_client(
         handlers: What the app wants called after events.
         database: The database, when it is known already.
     """
-    database = database or await asyncio.to_thread(find_database, settings)
-    say(database.notice)
-    await asyncio.to_thread(upgrade, database.url)
-    ledger = PostgresLedger(database.url, size=max(10, settings.lanes + 6))
+    found = database if database is not None else await asyncio.to_thread(find_database, settings)
+    say(found.notice)
+    await asyncio.to_thread(upgrade, found.url)
+    ledger = PostgresLedger(found.url, size=max(10, settings.lanes + 6))
     await ledger.open()
     try:
         async with client_on(registry, settings, ledger, handlers or {}) as client:
@@ -115,7 +117,7 @@ async def client_on(
     settings: Settings,
     ledger: Any,
     handlers: Mapping[EventType, Sequence[Callable[..., Any]]],
-) -> AsyncIterator[Client]:
+) -> AsyncGenerator[Client]:
     """A client on an open ledger, with the local engine behind it."""
     resources = Resources(registry, lambda: user_settings(registry.settings or object, settings))
     deliveries = Deliveries(registry.name, ledger, resources.call, handlers)
@@ -123,7 +125,7 @@ async def client_on(
     @asynccontextmanager
     async def open_engine(
         pipelines: Sequence[str], *, slots: int | None = None, on_event: OnEvent | None = None
-    ) -> AsyncIterator[LocalEngine]:
+    ) -> AsyncGenerator[LocalEngine]:
         engine = LocalEngine(
             lambda: ledger.open_worker(registry.name, "local"),
             registry,

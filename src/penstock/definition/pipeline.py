@@ -115,8 +115,14 @@ class Pipeline(Generic[U]):
         self.max_wait = seconds(max_wait)
         self.remember = None if remember is None else seconds(remember)
         self.steps: dict[str, Step[Any]] = {}
-        roles = {"lane": [self.lane], "order": [o.lstrip("-") for o in self.order]}
-        for role, names in (roles | {"date": [self.date], "org": [org], "instance": [instance]}).items():
+        roles: dict[str, list[str | None]] = {
+            "lane": [self.lane],
+            "order": [o.lstrip("-") for o in self.order],
+            "date": [self.date],
+            "org": [org],
+            "instance": [instance],
+        }
+        for role, names in roles.items():
             for field in names:
                 if field is not None:
                     self.units.check_field(name, role, field)

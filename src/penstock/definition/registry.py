@@ -44,7 +44,8 @@ class Registry:
         errors: Mapping[type[Exception], ErrorClass] | None = None,
         own: Mapping[type[Any], str] | None = None,
     ) -> None:
-        self.name, self.settings, self.errors = name, settings, dict(errors or {})
+        self.name, self.settings = name, settings
+        self.errors: dict[type[Exception], ErrorClass] = dict(errors or {})
         self.own = dict(own or {})
         self.pipelines: dict[str, Pipeline[Any]] = {}
         for pipeline in pipelines:
@@ -129,8 +130,10 @@ class Registry:
             return
         shared = [show(kind) for kind in ([self.settings] if self.settings else []) + list(self.resources)]
         known = ", ".join([*more, *shared])
-        ask = f"Here a step can ask for {known}, or an earlier step's output (x: T = step.output)." if more else (
-            f"It can ask for {known}." if known else "There is nothing yet that it can ask for."
+        ask = (
+            f"Here a step can ask for {known}, or an earlier step's output (x: T = step.output)."
+            if more
+            else (f"It can ask for {known}." if known else "There is nothing yet that it can ask for.")
         )
         msg = (
             f"{owner}: nothing gives its parameter '{parameter}: {show(want)}'. Add what makes it to "

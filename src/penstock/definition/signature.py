@@ -85,7 +85,9 @@ def read_hints(owner: str, function: Callable[..., Any]) -> dict[str, Any]:
         DefinitionError: One of them is not there at run time.
     """
     try:
-        return typing.get_type_hints(function.__init__ if isinstance(function, type) else function, include_extras=True)
+        return typing.get_type_hints(
+            vars(function)["__init__"] if _has_constructor(function) else function, include_extras=True
+        )
     except NameError as error:
         msg = (
             f"{owner}: the annotation {error.name!r} cannot be read at run time. It is imported under "
@@ -93,6 +95,10 @@ def read_hints(owner: str, function: Callable[..., Any]) -> dict[str, Any]:
             f'so import it plainly (ruff: runtime-evaluated-decorators = ["penstock.Pipeline.step"]).'
         )
         raise DefinitionError(msg) from None
+
+
+def _has_constructor(function: Callable[..., Any]) -> bool:
+    return isinstance(function, type) and "__init__" in vars(function)
 
 
 def is_output(default: object) -> bool:

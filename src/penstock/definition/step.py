@@ -53,7 +53,9 @@ class Step(Generic[T]):
         cpu: bool,
     ) -> None:
         self.pipeline, self.handler, self.name = pipeline, handler, name
-        self.when, self.on_failure, self.parallel = when, on_failure, parallel
+        self.when: When = when
+        self.on_failure: OnFailure = on_failure
+        self.parallel = parallel
         self.retry, self.timeout, self.cpu = retry, timeout, cpu
         self.__doc__ = handler.__doc__
         self.signature: Signature = read_signature(self, handler)

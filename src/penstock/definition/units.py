@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from penstock.model.errors import DefinitionError, InvalidData
-from penstock.model.key import Key, kind_of
+from penstock.model.key import Key, KeyKind, kind_of
 
 _PLAIN = (int, str, bool, float, type(None))
 
@@ -68,16 +68,16 @@ class UnitType:
         self.key_fields = tuple(self.fields if key is None else key)
         for name in self.key_fields:
             self.check_field(pipeline, "key", name)
-        kinds = {name: kind_of(self.hints[name]) for name in self.key_fields}
+        kinds: dict[str, KeyKind | None] = {name: kind_of(self.hints[name]) for name in self.key_fields}
         for name, kind in kinds.items():
             if kind is None:
                 msg = (
-                    f"Pipeline({pipeline!r}): {unit.__name__}.{name} is {show(self.hints[name])}, which cannot identify "
-                    f"a unit. A key's fields are int, str, bool, date, datetime, UUID, Decimal or an enum of strings; "
-                    f"name them with key=(...) and leave {name} out."
+                    f"Pipeline({pipeline!r}): {unit.__name__}.{name} is {show(self.hints[name])}, which cannot "
+                    f"identify a unit. A key's fields are int, str, bool, date, datetime, UUID, Decimal or an enum of "
+                    f"strings; name them with key=(...) and leave {name} out."
                 )
                 raise DefinitionError(msg)
-        self.key = Key({name: kind for name, kind in kinds.items() if kind is not None})
+        self.key = Key({name: kinds[name] or "text" for name in kinds})
         self._adapter = TypeAdapter[Any](unit)
         self._dumps: dict[str, Callable[[Any], Any] | None] = {
             name: None if self.hints[name] in _PLAIN else _dumper(self.hints[name]) for name in self.fields

@@ -1,1 +1,1 @@
-"""The ledger on PostgreSQL: tables, statements, the group writer, leases, and a server of its own where none is given."""
+"""The ledger on PostgreSQL: tables, statements, group writer, leases, and a server of its own where none is given."""

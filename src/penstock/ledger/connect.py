@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -26,7 +26,7 @@ def plain(url: str) -> str:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translated() -> Generator[None]:
     """Foreign errors become ours; the user's wrong SQL becomes a DefinitionError where it is planned with.
 
     Raises:
@@ -69,7 +69,7 @@ class Connected:
             open=False,
             timeout=30,
             reconnect_timeout=300,
-            check=AsyncConnectionPool.check_connection,
+            check=_check,
             reset=_as_new,
             kwargs={"row_factory": dict_row, "application_name": "penstock"},
             connection_class=psycopg.AsyncConnection[DictRow],
@@ -93,17 +93,17 @@ class Connected:
         await self.pool.close()
 
     @asynccontextmanager
-    async def connection(self) -> AsyncIterator[Any]:
+    async def connection(self) -> AsyncGenerator[Any]:
         """A connection that gives tuples, committed when the block ends well, else rolled back."""
         async with self.pool.connection() as connection:
             connection.row_factory = tuple_row  # type: ignore[assignment]
             yield connection
 
-    async def rows(self, sql: str, **binds: Any) -> list[DictRow]:
+    async def rows(self, sql: bytes, **binds: Any) -> list[DictRow]:
         """All rows of one statement in a transaction of its own."""
         with translated():
             async with self.pool.connection() as connection:
-                cursor = await connection.execute(sql.encode(), binds)
+                cursor = await connection.execute(sql, binds)
                 return await cursor.fetchall() if cursor.description else []
 
     def public(self, kind: int, number: int) -> UUID:
@@ -122,6 +122,11 @@ class Connected:
             msg = f"{uuid} is no {what} of this ledger; 'penstock runs list' shows the ids there are."
             raise NotFound(msg)
         return int(text[17:], 16)
+
+
+async def _check(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Raises when the server has gone since the connection was last used."""
+    await AsyncConnectionPool.check_connection(connection)
 
 
 async def _as_new(connection: psycopg.AsyncConnection[Any]) -> None:

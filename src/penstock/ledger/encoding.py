@@ -18,7 +18,6 @@ from penstock.ports.records import (
     WaitRecord,
 )
 
-
 SERVER_TIMES: Final = ("rate_limit", "quota")
 """The classes whose time is when to try again; any other's says how long the unit is remembered."""
 

@@ -50,7 +50,7 @@ class Composer:
         self.query, self.pipeline_id = query, pipeline_id
         self.listed = not isinstance(query.wanted, str)
         self.wanted, self.existing = set(wanted), set(existing)
-        self.parts = load("gaps")
+        self.parts = {name: part.decode() for name, part in load("gaps").items()}
 
     @property
     def source_tells(self) -> bool:
@@ -81,7 +81,7 @@ class Composer:
         absent, stale, join = self._found()
         lane = "'=' || md5(\"~key\")"
         if self.listed and query.lane:
-            lane = 'coalesce(r."~listed_lane", \'\')'
+            lane = "coalesce(r.\"~listed_lane\", '')"
         elif query.lane:
             lane = f"coalesce(r.{quote(query.lane)}::text, '')"
         run_no, chunk, final_lane = '"~position"', "0", '"~lane0"'
@@ -157,14 +157,15 @@ class Composer:
         absent = f"e.{quote(fields[0])} is null" if join else "u.completed_at is null"
         by_source = (
             "e.source_version::text is distinct from w.source_version::text"
-            if join and "source_version" in self.existing and self._has_version and not self.listed
+            if join and "source_version" in self.existing and self._has_version
             else "false"
         )
         by_ledger = "false"
         if not self.source_tells and (self._has_version or self.query.shape.version > 1):
-            by_ledger = "(u.completed_at is not null and u.completed_version is distinct from w.\"~version\")"
-        if self.listed:
-            by_ledger = f"(w.source_version is not null and {by_ledger})" if by_ledger != "false" else "false"
+            by_ledger = '(u.completed_at is not null and u.completed_version is distinct from w."~version")'
+        if self.listed:  # a unit that was listed without a version is never stale, unless the pipeline's own was raised
+            by_source = f"(w.source_version is not null and {by_source})"
+            by_ledger = f'(w."~version" is not null and {by_ledger})' if by_ledger != "false" else "false"
         return absent, f"({by_source} or {by_ledger})", join
 
     def _filter(self) -> str:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from psycopg.rows import tuple_row
@@ -51,18 +51,23 @@ class Lease:
         self._thread.join(timeout=10)
 
     def _loop(self) -> None:
-        connection: psycopg.Connection[tuple[float]] | None = None
+        connection: psycopg.Connection[tuple[Any, ...]] | None = None
+        row: tuple[Any, ...] | None
         try:
             while not self._stop.wait(RENEW if connection else min(RENEW, 0.5)):
                 began = time.monotonic()
                 try:
                     if connection is None or connection.closed:
                         connection = psycopg.connect(
-                            self._url, autocommit=True, connect_timeout=5, row_factory=tuple_row,  # type: ignore[arg-type]
-                            options="-c statement_timeout=5000", application_name="penstock lease",
+                            self._url,
+                            autocommit=True,
+                            connect_timeout=5,
+                            row_factory=tuple_row,
+                            options="-c statement_timeout=5000",
+                            application_name="penstock lease",
                         )
                     row = connection.execute(
-                        load("work")["renew"].encode(), {"process": self._process, "lease": LEASE}
+                        load("work")["renew"], {"process": self._process, "lease": LEASE}
                     ).fetchone()
                 except psycopg.Error:
                     connection = None  # tried again below, as long as the lease holds by our own clock
@@ -92,7 +97,7 @@ def host_name() -> str:
     if boot.exists():
         parts.append(boot.read_text().strip()[:8])
     if table.is_symlink():
-        parts.append(os.readlink(table).strip("pid:[]"))
+        parts.append(str(table.readlink()).strip("pid:[]"))
     return "/".join(parts)
 
 

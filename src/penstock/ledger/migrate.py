@@ -89,8 +89,11 @@ def _connect(url: str) -> Connection:
 
 def _status(connection: Connection) -> SchemaStatus:
     server = str(connection.execute(text("show server_version")).scalar_one())
-    if int(server.split(".")[0]) < OLDEST_SERVER:
-        msg = f"PostgreSQL {server} is too old: Penstock needs {OLDEST_SERVER} or newer. Point PENSTOCK_DATABASE_URL to one."
+    if int(server.split(".", 1)[0]) < OLDEST_SERVER:
+        msg = (
+            f"PostgreSQL {server} is too old: Penstock needs {OLDEST_SERVER} or newer. "
+            f"Point PENSTOCK_DATABASE_URL to one."
+        )
         raise SettingError(msg)
     there = connection.execute(text(f"select to_regclass('{SCHEMA}.migrations') is not null")).scalar_one()
     revision = None

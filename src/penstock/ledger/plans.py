@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 from psycopg.rows import dict_row, tuple_row
@@ -31,7 +31,11 @@ class Plans(Connected):
                 )
                 pipeline = int(row["pipeline_id"])
                 shape = await _one(
-                    connection, sql["ensure_shape"], pipeline=pipeline, hash=query.shape.hash, body=query.shape.to_json()
+                    connection,
+                    sql["ensure_shape"],
+                    pipeline=pipeline,
+                    hash=query.shape.hash,
+                    body=query.shape.to_json(),
                 )
                 plan = await _one(
                     connection,
@@ -60,7 +64,7 @@ class Plans(Connected):
                 raise
             raise DefinitionError(sql_fault(query.pipeline, error)) from None
         found = await cursor.fetchone()
-        assert found is not None
+        found = found or {}
         if found["nulls"]:
             msg = (
                 f"{query.pipeline}: {query.wanted_name} gives {found['nulls']} rows whose key "
@@ -120,7 +124,7 @@ class Plans(Connected):
             raise NotFound(msg)
         row = rows[0]
         mean = await self.rows(sql["seconds_a_run"], pipeline=row["pipeline_id"])
-        summary = row["summary"]
+        summary, dropped = row["summary"], cast("dict[str, int]", row["dropped"] or {})
         return StoredPlan(
             id=plan,
             uuid=row["uuid"],
@@ -141,7 +145,7 @@ class Plans(Connected):
             applied_at=row["applied_at"],
             age=row["age"],
             seconds_a_run=next(iter(mean[0].values())),
-            dropped={k: v for k, v in (row["dropped"] or {}).items() if v},
+            dropped={str(k): int(v) for k, v in dropped.items() if v},
         )
 
     async def gaps(self, plan: PlanId, after: int, limit: int) -> Sequence[StoredGap]:
@@ -194,10 +198,9 @@ class Plans(Connected):
         return PlanId(self.number(KIND_PLAN, uuid))
 
 
-async def _one(connection: Connection, sql: str, **binds: Any) -> dict[str, Any]:
-    row = await (await connection.execute(sql, binds)).fetchone()
-    assert row is not None
-    return dict(row)
+async def _one(connection: Connection, sql: bytes, **binds: Any) -> dict[str, Any]:
+    cursor = await connection.execute(sql, binds)
+    return dict(await cursor.fetchone() or {})
 
 
 async def _copy(connection: Connection, units: Sequence[ListedUnit]) -> None:
@@ -213,7 +216,9 @@ async def _copy(connection: Connection, units: Sequence[ListedUnit]) -> None:
 def _check_columns(query: PlanQuery, what: str, have: list[str], need: Sequence[str], is_what: str) -> None:
     missing = [name for name in need if name not in have]
     if missing:
-        msg = f"{query.pipeline}: {what} does not select {missing[0]}, which is {is_what}. It selects {', '.join(have)}."
+        msg = (
+            f"{query.pipeline}: {what} does not select {missing[0]}, which is {is_what}. It selects {', '.join(have)}."
+        )
         raise DefinitionError(msg)
 
 

@@ -78,7 +78,7 @@ class Reading(Connected):
         return [_run(row) for row in rows]
 
     async def _select(self, conditions: Sequence[str], **binds: Any) -> list[dict[str, Any]]:
-        sql = load("reading")["runs"].replace("/* conditions */", " and ".join(conditions))
+        sql = load("reading")["runs"].replace(b"/* conditions */", " and ".join(conditions).encode())
         return await self.rows(sql, shown=SHOWN_UNITS, **binds)
 
     async def unfinished(self, run: RunId) -> Sequence[Mapping[str, Any]]:
@@ -146,4 +146,5 @@ def _state_condition(states: Sequence[str]) -> str:
 
 
 def _run(row: Mapping[str, Any], steps: tuple[StoredStep, ...] = ()) -> StoredRun:
-    return StoredRun(**{**row, "id": RunId(row["id"]), "units": tuple(row["units"] or ())}, steps=steps)
+    fields: dict[str, Any] = {**row, "id": RunId(row["id"]), "units": tuple(row["units"] or ())}
+    return StoredRun(**fields, steps=steps)

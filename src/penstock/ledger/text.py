@@ -33,8 +33,10 @@ def _clean_value(value: Any) -> Any:
         case str():
             return clean(value, limit=len(value) * 4 + 64)
         case list():
-            return [_clean_value(item) for item in value]
+            items: list[Any] = value
+            return [_clean_value(item) for item in items]
         case dict():
-            return {_clean_value(key): _clean_value(item) for key, item in value.items()}
+            fields: dict[str, Any] = value
+            return {_clean_value(key): _clean_value(item) for key, item in fields.items()}
         case _:
             return value

@@ -38,8 +38,9 @@ class PostgresTransaction:
         """The psycopg connection, in the transaction."""
         if self._connection is None:
             with translated():
-                self._connection = await self._pool.getconn()
-            self._connection.row_factory = tuple_row
+                connection: Connection = await self._pool.getconn()
+            connection.row_factory = tuple_row
+            self._connection = connection
         return self._connection
 
     async def execute(self, query: str, params: Any = None) -> psycopg.AsyncCursor[Any]:
@@ -55,9 +56,9 @@ class PostgresTransaction:
         """
         if self._session is None:
             try:
-                import greenlet  # noqa: F401, PLC0415 - only to tell whether the extra is there
-                from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine  # noqa: PLC0415 - an extra
-                from sqlalchemy.pool import NullPool  # noqa: PLC0415
+                import greenlet  # type: ignore[import-untyped] # noqa: F401 - only to tell whether the extra is there
+                from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+                from sqlalchemy.pool import NullPool
             except ImportError:
                 msg = "db.session() needs SQLAlchemy's asyncio part: pip install 'penstock[sqlalchemy]'."
                 raise SettingError(msg) from None
@@ -78,7 +79,7 @@ class PostgresTransaction:
                 if self._session is not None:
                     await self._session.flush()
                 cursor = await connection.execute(
-                    load("work")["record"].encode(),
+                    load("work")["record"],
                     {
                         "process": self._process,
                         "attempts": document([attempt_row(attempt)] if attempt else []),
@@ -91,15 +92,18 @@ class PostgresTransaction:
                     },
                 )
                 rows = await cursor.fetchall()
-                if any(row[0] == "late" for row in rows):
-                    msg = f"Run {self._hold.run} was taken over; what this process did is not kept."
-                    raise LeaseLost(msg)
+                self._refuse_late(rows)
                 await connection.commit()
         except BaseException:
             await self.rollback()
             raise
         await self._release()
         return next((Instant(row[4]) for row in rows if row[0] == "time"), Instant(0.0))
+
+    def _refuse_late(self, rows: Sequence[Sequence[Any]]) -> None:
+        if any(row[0] == "late" for row in rows):
+            msg = f"Run {self._hold.run} was taken over; what this process did is not kept."
+            raise LeaseLost(msg)
 
     async def rollback(self) -> None:
         """Forget all of it."""

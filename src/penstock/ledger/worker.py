@@ -48,7 +48,7 @@ class PostgresWorker:
         self.ledger, self.app, self.process = ledger, app, process
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
-        self._lease = Lease(ledger.url, process, now, lambda: self._loop.call_soon_threadsafe(self._on_lost))
+        self._lease = Lease(ledger.url, process, now, self._lose)
         self.writer = GroupWriter(process, self._connect, app, lambda: self._lease.lost)
         self._shapes: dict[int, Shape] = {}
         self._plans: dict[int, tuple[str, str | None, bool]] = {}
@@ -128,21 +128,30 @@ class PostgresWorker:
         rows = await self.ledger.rows(load("work")["once"], unit=unit, version=version, step=step)
         return {row["key"]: row["value"] for row in rows}
 
-    async def keep_once(self, hold: Hold, unit: UnitId, version: str, step: str, key: str, value: str) -> None:
+    async def keep_once(self, hold: Hold, slot: tuple[UnitId, str], step: str, key: str, value: str) -> None:
         """Keep one more, fenced."""
-        sql = load("work")
+        sql, (unit, version) = load("work"), slot
         with translated():
             async with self.ledger.pool.connection() as connection:
                 held = await connection.execute(sql["hold_process"], {"process": self.process})
-                kept = held.rowcount == 1 and await (
-                    await connection.execute(
-                        sql["keep_once"],
-                        {
-                            "unit": unit, "version": version, "step": step, "key": key, "value": value,
-                            "lane": hold.lane, "run": hold.run, "fence": hold.fence,
-                        },
-                    )
-                ).fetchone()
+                kept = (
+                    held.rowcount == 1
+                    and await (
+                        await connection.execute(
+                            sql["keep_once"],
+                            {
+                                "unit": unit,
+                                "version": version,
+                                "step": step,
+                                "key": key,
+                                "value": value,
+                                "lane": hold.lane,
+                                "run": hold.run,
+                                "fence": hold.fence,
+                            },
+                        )
+                    ).fetchone()
+                )
         if not kept:
             msg = f"Run {hold.run} was taken over; what this process did is not kept."
             raise LeaseLost(msg)
@@ -156,7 +165,7 @@ class PostgresWorker:
         spaces = sorted({space for _, space in (await self._known(pipelines)).values()})
         if spaces:
             await self.ledger.rows(sql["promote"], spaces=spaces)
-        rows = await self.ledger.rows(sql["next_due"])
+        rows = await self.ledger.rows(sql["next_due"], spaces=spaces)
         due = next(iter(rows[0].values()))
         return None if due is None else float(due)
 
@@ -204,8 +213,8 @@ class PostgresWorker:
         finally:
             self._lease.close()
 
-    def _on_lost(self) -> None:
-        self._news.set()
+    def _lose(self) -> None:
+        self._loop.call_soon_threadsafe(self._news.set)
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
         return await psycopg.AsyncConnection.connect(
@@ -221,9 +230,6 @@ class PostgresWorker:
 
     async def _claimed(self, row: Row) -> Claimed:
         _, run, lane, fence, info = row
-        assert run is not None
-        assert lane is not None
-        assert fence is not None
         shape = self._shapes.get(info["shape"])
         if shape is None:
             found = await self.ledger.rows(load("work")["shape"], shape=info["shape"])

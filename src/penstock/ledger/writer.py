@@ -24,7 +24,10 @@ GROUP = 512
 """Records that go together at most; more would hold their locks for too long."""
 
 Record: TypeAlias = AttemptRecord | CallRecord | WaitRecord | EndRecord
-Row: TypeAlias = tuple[str, int | None, int | None, int | None, Any]
+Row: TypeAlias = tuple[str, int, int, int, Any]
+"""Kind, run, lane, fence, more; see the SQL function `record`."""
+LAST_TRIES = 5
+"""How often a closing writer tries a database that does not answer."""
 
 
 @dataclass(slots=True)
@@ -63,9 +66,7 @@ class GroupWriter:
         is_lost: Whether the lease is over; then nothing is written any more.
     """
 
-    def __init__(
-        self, process: ProcessId, connect: Callable[[], Any], app: str, is_lost: Callable[[], bool]
-    ) -> None:
+    def __init__(self, process: ProcessId, connect: Callable[[], Any], app: str, is_lost: Callable[[], bool]) -> None:
         self.process, self._connect, self._app, self._is_lost = process, connect, app, is_lost
         self._connection: Connection | None = None
         self._tickets: deque[Ticket] = deque()
@@ -157,9 +158,10 @@ class GroupWriter:
             if self._is_lost():
                 raise LeaseLost("This process has lost its lease; another one goes on.")
             try:
-                if self._connection is None or self._connection.closed:
-                    self._connection = await self._connect()
-                await self._execute(self._connection, group)
+                connection = self._connection
+                if connection is None or connection.closed:
+                    connection = self._connection = await self._open()
+                await self._execute(connection, group)
             except (psycopg.Error, LedgerUnavailable, OSError) as error:
                 if isinstance(error, psycopg.Error) and not is_broken(error):
                     with translated():
@@ -168,12 +170,16 @@ class GroupWriter:
                     ticket.sent = True
                 if self._connection is not None:
                     await self._connection.close()
-                if self._closing and tries > 5:
+                if self._closing and tries > LAST_TRIES:
                     raise LeaseLost("The database does not answer at the end; the lease runs out.") from error
                 await pause(tries)
                 tries += 1
             else:
                 return
+
+    async def _open(self) -> Connection:
+        connection: Connection = await self._connect()
+        return connection
 
     async def _execute(self, connection: Connection, group: _Group) -> None:
         attempts = [attempt_row(r) for r in group.opened]
@@ -203,7 +209,7 @@ class GroupWriter:
             "turn": self._turn,
         }
         cursor = connection.cursor(row_factory=tuple_row)
-        await cursor.execute(self._sql.encode(), binds, prepare=True)
+        await cursor.execute(self._sql, binds, prepare=True)
         group.rows = await cursor.fetchall()
 
     def _resolve(self, group: _Group) -> None:
@@ -217,7 +223,8 @@ class GroupWriter:
             if (row := late.get(hold.run)) and not (
                 ticket.sent and row[4]["state"] in TERMINAL and row[3] == hold.fence
             ):
-                ticket.done.set_exception(LeaseLost(f"Run {hold.run} was taken over; what this process did is not kept."))
+                msg = f"Run {hold.run} was taken over; what this process did is not kept."
+                ticket.done.set_exception(LeaseLost(msg))
             elif isinstance(ticket.record, EndRecord):
                 ticket.done.set_result(claims.pop(hold.lane, None) if ticket.record.keep else None)
             else:

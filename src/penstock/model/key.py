@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, get_args
 from uuid import UUID
 
 KeyKind: TypeAlias = Literal["integer", "text", "boolean", "date", "timestamp", "uuid", "decimal"]
@@ -69,10 +69,9 @@ def kind_of(annotation: object) -> KeyKind | None:
             (Decimal, "decimal"),
         )
         if issubclass(annotation, Enum):
-            values = {type(member.value) for member in annotation}
-            return "text" if values <= {str} else None
+            return "text" if all(isinstance(member.value, str) for member in annotation) else None
         return next((kind for base, kind in kinds if issubclass(annotation, base)), None)
-    values = getattr(annotation, "__args__", ())  # Literal["a", "b"]
+    values: tuple[object, ...] = get_args(annotation)  # Literal["a", "b"]
     if values and all(isinstance(value, str) for value in values):
         return "text"
     return None

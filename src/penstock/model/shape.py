@@ -69,12 +69,15 @@ class Shape:
     def from_json(cls, text: str | Mapping[str, Any]) -> Shape:
         """The shape that `to_json` wrote; unknown keys of a newer version are an error."""
         body: dict[str, Any] = json.loads(text) if isinstance(text, str) else dict(text)
-        return cls(**{**body, "steps": tuple(_step(s) for s in body["steps"])})
+        body["steps"] = tuple(_step(step) for step in body["steps"])
+        return cls(**body)
 
 
 def _step(body: Mapping[str, Any]) -> StepShape:
-    policies = {name: Policy(**policy) for name, policy in body["policies"].items()}
-    return StepShape(**{**body, "after": tuple(body["after"]), "policies": policies})
+    fields: dict[str, Any] = dict(body)
+    fields["policies"] = {name: Policy(**policy) for name, policy in body["policies"].items()}
+    fields["after"] = tuple(body["after"])
+    return StepShape(**fields)
 
 
 def closing(steps: Sequence[StepShape]) -> list[StepShape]:

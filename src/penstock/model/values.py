@@ -55,7 +55,7 @@ class Retry:
     Args:
         attempts: Tries in all, the first included.
         first: Seconds before the second try.
-        limit: Longest wait in seconds; a server's own time is never capped.
+        limit: Longest wait in seconds, before jitter; a server's own time is never capped.
         factor: What each wait is multiplied by.
         jitter: Lengthen each wait by up to a tenth, so that many runs do not come back at once. The share is a hash
             of run, step and attempt: the same run waits the same time whoever drives it.

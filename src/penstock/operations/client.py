@@ -36,9 +36,7 @@ class Client:
     Ids may be given as the UUID that results carry or as the ledger's number.
     """
 
-    def __init__(
-        self, registry: Registry, ledger: Ledger, open_engine: OpenEngine, call: Call, *, lanes: int
-    ) -> None:
+    def __init__(self, registry: Registry, ledger: Ledger, open_engine: OpenEngine, call: Call, *, lanes: int) -> None:
         self._registry, self._ledger, self._open_engine, self._call = registry, ledger, open_engine, call
         self._lanes = lanes
         self._listeners: list[asyncio.Queue[Event]] = []
@@ -290,10 +288,13 @@ class Client:
 
         One that never began is cancelled now; any other as soon as its handler is interrupted.
         """
-        if plan is not None:
-            return await self._ledger.cancel(plan=self._plan_id(plan))
-        assert run is not None
-        return await self._ledger.cancel(run=self._run_id(run))
+        if (run is None) == (plan is None):
+            msg = "cancel takes a run or a plan, one of them"
+            raise TypeError(msg)
+        done = await self._ledger.cancel(
+            run=None if run is None else self._run_id(run), plan=None if plan is None else self._plan_id(plan)
+        )
+        return {int(number): state for number, state in done.items()}
 
     async def pause(self, plan: UUID | int | None = None, *, pipeline: Pipeline[Any] | None = None) -> None:
         """No further run of the plan, or of the pipeline, starts."""

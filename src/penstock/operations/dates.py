@@ -32,7 +32,8 @@ def date_units(
     last = min(end, here.date()) if end else here.date()
     whole_days = pipeline.units.hints[pipeline.date] is date
     if gaps.every == "hour" and whole_days:
-        msg = f"Pipeline({pipeline.name!r}): DateGaps('hour') needs a datetime in {pipeline.unit.__name__}.{pipeline.date}."
+        field = f"{pipeline.unit.__name__}.{pipeline.date}"
+        msg = f"Pipeline({pipeline.name!r}): DateGaps('hour') needs a datetime in {field}."
         raise DefinitionError(msg)
     only_now = start is None and gaps.since is None
     moments = [_floor(here, gaps.every)] if only_now else list(_periods(first, last, gaps.every, here, zone))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 import structlog
 
@@ -40,7 +41,7 @@ class Deliveries:
         self._log = structlog.get_logger("penstock.events")
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
+    async def running(self) -> AsyncGenerator[None]:
         """Deliver in the background, and what is left at the end."""
         if not self._handlers:
             yield
@@ -65,7 +66,7 @@ class Deliveries:
         """Hand over what is in the outbox now; returns how many were."""
         count = 0
         while found := await self._ledger.events(self._app, 100):
-            handed = []
+            handed: list[UUID] = []
             for event_id, kind, at, run in found:
                 stored = await self._ledger.run(run)
                 data = {"number": run, "state": stored.state, "error": stored.error, "error_class": stored.error_class,
@@ -84,6 +85,8 @@ class Deliveries:
             try:
                 await self._call(handler, **given)
             except Exception as error:  # noqa: BLE001 - a user's function; the event stays and is handed over again
-                self._log.error("an event's handler failed", handler=handler.__name__, event=str(event.id), exc_info=error)
+                self._log.error(
+                    "an event's handler failed", handler=handler.__name__, event=str(event.id), exc_info=error
+                )
                 return False
         return True

@@ -23,9 +23,10 @@ def explain(
     """
     what = f"{name} {' '.join(f'{k}={v}' for k, v in key.items())}"
     facts: dict[str, Any] = {"key": dict(key), **(row or {})}
-    wanted, existing = presence.get("wanted"), presence.get("existing")
+    wanted: Mapping[str, Any] | None = presence.get("wanted")
+    existing: Mapping[str, Any] | None = presence.get("existing")
     facts |= {"wanted": wanted is not None, "existing": existing is not None}
-    version = (wanted or {}).get("version")
+    version: str | None = wanted.get("version") if wanted else None
     if row and row["active_run"]:
         return Why(f"{what} is in flight: run {row['active_run']} holds it.", facts)
     if wanted is None:
@@ -42,15 +43,19 @@ def explain(
             facts,
         )
     if existing is not None or (row and presence.get("ledger_only") and row["completed_at"]):
-        seen = (existing or {}).get("version") if existing else (row or {}).get("completed_version")
+        seen: str | None = existing.get("version") if existing else (row["completed_version"] if row else None)
         if version is not None and seen is not None and seen != version:
             return Why(f"{what} is stale: it was made from version {seen}, the source has {version}.", facts)
         made = f", made by run {row['last_run']}" if row and row["last_run"] and row["verdict"] == "completed" else ""
         return Why(f"{what} is there{made}; nothing is to be done.", facts)
     if row and row["verdict"] in ("failed", "rejected", "partial"):
-        return Why(f"{what} ended {row['verdict']} (run {row['last_run']}) and is a gap again; the next plan has it.", facts)
+        return Why(
+            f"{what} ended {row['verdict']} (run {row['last_run']}) and is a gap again; the next plan has it.", facts
+        )
     if row and row["verdict"] == "completed":
-        return Why(f"{what} was completed by run {row['last_run']} but is not there; the next plan makes it again.", facts)
+        return Why(
+            f"{what} was completed by run {row['last_run']} but is not there; the next plan makes it again.", facts
+        )
     return Why(f"{what} is missing: it is wanted and was never made; the next plan has it.", facts)
 
 

@@ -223,7 +223,7 @@ def _params(pipeline: Pipeline[Any], params: object) -> str | None:
         raise InvalidData(msg)
     adapter = TypeAdapter[Any](pipeline.params)
     try:
-        value = adapter.validate_python(dict(params)) if isinstance(params, Mapping) else params
+        value = adapter.validate_python(params) if isinstance(params, Mapping) else params
         return adapter.dump_json(value).decode()
     except ValidationError as error:
         msg = f"{pipeline.name}: the parameters do not fit {pipeline.params.__name__}: {first_fault(error)}"

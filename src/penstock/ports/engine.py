@@ -44,5 +44,3 @@ class OpenEngine(Protocol):
     ) -> AbstractAsyncContextManager[Engine]:
         """An engine that carries at most `slots` runs at once."""
         ...
-
-

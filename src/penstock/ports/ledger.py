@@ -117,8 +117,8 @@ class Worker(Protocol):
         """What `ctx.once` kept for this unit and step: JSON text by key."""
         ...
 
-    async def keep_once(self, hold: Hold, unit: UnitId, version: str, step: str, key: str, value: str) -> None:
-        """Keep one more; on disk when this returns, fenced like every write."""
+    async def keep_once(self, hold: Hold, slot: tuple[UnitId, str], step: str, key: str, value: str) -> None:
+        """Keep one more for (unit, version); on disk when this returns, fenced like every write."""
         ...
 
     async def housekeep(self, pipelines: Sequence[str]) -> float | None:
@@ -137,7 +137,7 @@ class Worker(Protocol):
         """What is left to do in these pipelines, by whose it is; `elsewhere` counts only this plan's, if given."""
         ...
 
-    async def changed(self, timeout: float) -> None:
+    async def changed(self, timeout: float) -> None:  # noqa: ASYNC109 - a poll, not a limit
         """Return when there may be news (work, a cancel), or after `timeout` seconds."""
         ...
 
@@ -201,7 +201,7 @@ class Ledger(Protocol):
         ...
 
     async def forget(self, app: str, pipeline: str, keys: Sequence[str]) -> int:
-        """Zero failures and waiting times of these units, so that they are gaps at once; returns how many there were."""
+        """Zero failures and waiting times of these units, so that they are gaps at once; returns how many."""
         ...
 
     async def run(self, run: RunId) -> StoredRun:
@@ -289,5 +289,3 @@ class Ledger(Protocol):
             NotFound: It is not one of this ledger's.
         """
         ...
-
-

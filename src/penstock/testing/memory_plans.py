@@ -207,12 +207,10 @@ class Plans:
             raise Conflict(f"Plan {plan} is applied already; 'penstock cancel --plan {plan}' stops what it started.")
         found.state, found.items = "discarded", []
 
-    async def presence(self, query: PlanQuery) -> Mapping[str, Any]:
-        """Whether the one unit is wanted and existing now."""
+    async def presence(self, query: PlanQuery, key: str) -> Mapping[str, Any]:
+        """Whether the unit is wanted and existing now."""
         refuse_sql(query)
-        listed = [unit for unit in query.wanted if isinstance(unit, ListedUnit)]
-        key = query.key.text(query.where) if query.where or not listed else listed[0].key
-        wanted = next((unit for unit in listed if unit.key == key), None)
+        wanted = next((unit for unit in query.wanted if isinstance(unit, ListedUnit) and unit.key == key), None)
         existing = self._existing() if self._existing else {}
         return {
             "wanted": None if wanted is None else {"version": version_of(query, wanted), "unit": dict(wanted.unit)},

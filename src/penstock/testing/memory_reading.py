@@ -91,13 +91,19 @@ class Reading:
             steps=steps,
         )
 
+    async def unfinished(self, run: RunId) -> Sequence[Mapping[str, Any]]:
+        """The units of an ended run that did not complete."""
+        found = self.tables.runs.get(run)
+        parts = found.units.values() if found else ()
+        return [dict(part.unit.unit) for part in parts if found and (part.state or found.state) != "completed"]
+
     async def tally(self, plan: PlanId) -> Mapping[str, int]:
         """The plan's runs by state."""
         found = self.tables.plans.get(plan)
         return Counter(self.tables.runs[number].state for number in found.runs) if found else {}
 
     async def units(
-        self, *, app: str, pipeline: str, verdicts: Sequence[str] = (), after: str | None = None, limit: int = 50
+        self, *, app: str, pipeline: str, verdicts: Sequence[str] = (), after: int | None = None, limit: int = 50
     ) -> Sequence[Mapping[str, Any]]:
         """Rows of `v1_units`; `after` is the `number` of the last row that was seen."""
         found = [
@@ -105,7 +111,7 @@ class Reading:
             for unit in self.tables.units.values()
             if (unit.pipeline.app, unit.pipeline.name) == (app, pipeline)
             and (not verdicts or unit.verdict in verdicts)
-            and (after is None or unit.id > int(after))
+            and (after is None or unit.id > after)
         ]
         return [self._unit(unit) for unit in found[:limit]]
 

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from penstock.model.attempt import AttemptOutcome, Instant, OutcomeKind, ProcessId, RunId, UnitId
+from penstock.ledger.encoding import history_of
+from penstock.model.attempt import Instant, PlanId, ProcessId, RunId, UnitId
 from penstock.model.errors import LeaseLost
 from penstock.ports.records import (
     AttemptRecord,
@@ -17,8 +18,6 @@ from penstock.ports.records import (
     Hold,
     LogRecord,
     Outstanding,
-    RecordedAttempt,
-    RecordedCall,
     WaitRecord,
 )
 from penstock.testing.memory_rows import Attempt, Call, moment
@@ -113,16 +112,15 @@ class MemoryWorker:
             return History()
         never = max(found.attempts, default=0) + 1
         order = sorted(found.attempts.values(), key=lambda a: (never if a.ended is None else a.ended, a.seq))
-        return History(attempts=tuple(map(_attempt, order)), calls=tuple(map(_call, found.calls.values())))
+        return history_of([_attempt(row) for row in order], [_call(row) for row in found.calls.values()])
 
     async def once(self, unit: UnitId, version: str, step: str) -> Mapping[str, str]:
         """What was kept."""
         return dict(self.ledger.tables.onces.get(unit, {}).get((version, step), {}))
 
-    async def keep_once(  # noqa: PLR0917 - the port's signature
-        self, hold: Hold, unit: UnitId, version: str, step: str, key: str, value: str
-    ) -> None:
+    async def keep_once(self, hold: Hold, slot: tuple[UnitId, str], step: str, key: str, value: str) -> None:
         """Keep one more, fenced."""
+        unit, version = slot
         self.ledger.movement.held_by(self.process, hold)
         self.ledger.tables.onces.setdefault(unit, {}).setdefault((version, step), {})[key] = value
         await asyncio.sleep(0)
@@ -140,7 +138,7 @@ class MemoryWorker:
         known = self.ledger.tables.runs
         return [run for run in runs if run in known and known[run].cancel_requested]
 
-    async def outstanding(self, pipelines: Sequence[str]) -> Outstanding:
+    async def outstanding(self, pipelines: Sequence[str], plan: PlanId | None = None) -> Outstanding:
         """What is left to do."""
         tables = self.ledger.tables
         mine = elsewhere = deferred = 0
@@ -153,7 +151,7 @@ class MemoryWorker:
                 times += [] if run.not_before is None else [run.not_before]
             elif run.process in (None, self.process) or tables.processes[run.process].lost:
                 mine += 1
-            else:
+            elif plan in (None, run.plan.id):
                 elsewhere += 1
         return Outstanding(open=mine, elsewhere=elsewhere, deferred=deferred, first=moment(min(times, default=None)))
 
@@ -212,10 +210,9 @@ class MemoryTransaction:
         run = movement.held_by(self._worker.process, self._hold)
         for call in calls:
             movement.call(run, call)
-        if attempt is not None:
-            movement.attempt(run, attempt)
+        at = self._worker.now() if attempt is None else movement.attempt(run, attempt)
         await asyncio.sleep(0)
-        return self._worker.now()
+        return at
 
     async def rollback(self) -> None:
         """Nothing was done."""
@@ -231,44 +228,32 @@ class MemoryTransaction:
         )
 
 
-def _attempt(row: Attempt) -> RecordedAttempt:
-    outcome = None
-    if row.ended is not None:
-        kinds: dict[str, OutcomeKind] = {"failed": "failed", "held": "held", "cancelled": "cancelled"}
-        outcome = (
-            row.step,
-            row.attempt,
-            AttemptOutcome(
-                kind=kinds.get(row.state, "done"),
-                at=Instant(row.finished_at or 0.0),
-                units_left=1 if row.units_left is None else row.units_left,
-                units_failed=row.units_failed or 0,
-                error_class=row.error_class,
-                error=row.error,
-                not_before=row.not_before,
-                reason=row.reason or "backoff",
-            ),
-        )
-    return RecordedAttempt(
-        seq=row.seq,
-        step=row.step,
-        attempt=row.attempt,
-        state=row.state,
-        seconds=0.0 if row.finished_at is None else row.finished_at - row.started_at,
-        outcome=outcome,
-        error_class=row.error_class,
-        error=row.error,
-        output=row.output,
-    )
+def _attempt(row: Attempt) -> dict[str, Any]:
+    return {
+        "seq": row.seq,
+        "step": row.step,
+        "attempt": row.attempt,
+        "state": row.state,
+        "seconds": 0.0 if row.finished_at is None else row.finished_at - row.started_at,
+        "ended_no": row.ended,
+        "units_left": row.units_left,
+        "units_failed": row.units_failed,
+        "error_class": row.error_class,
+        "error": row.error,
+        "not_before": row.not_before,
+        "reason": row.reason,
+        "at": row.finished_at,
+        "output": row.output,
+    }
 
 
-def _call(row: Call) -> RecordedCall:
-    return RecordedCall(
-        step=row.step,
-        unit_no=row.unit_no,
-        state=row.state,
-        error_class=row.error_class,
-        error=row.error,
-        not_before=row.not_before,
-        output=row.output,
-    )
+def _call(row: Call) -> dict[str, Any]:
+    return {
+        "step": row.step,
+        "unit_no": row.unit_no,
+        "state": row.state,
+        "error_class": row.error_class,
+        "error": row.error,
+        "not_before": row.not_before,
+        "output": row.output,
+    }

@@ -41,7 +41,11 @@ class Caller:
         self._processes = ProcessPool()
 
     async def call(
-        self, run: Carried, step: Step[Any], arguments: Mapping[str, Any], timeout: float | None  # noqa: ASYNC109 - handed on
+        self,
+        run: Carried,
+        step: Step[Any],
+        arguments: Mapping[str, Any],
+        timeout: float | None,  # noqa: ASYNC109 - handed on
     ) -> Any:
         """Call the step's handler.
 
@@ -68,7 +72,11 @@ class Caller:
         await self._processes.close()
 
     async def _in_loop(
-        self, run: Carried, step: Step[Any], arguments: Mapping[str, Any], timeout: float | None  # noqa: ASYNC109
+        self,
+        run: Carried,
+        step: Step[Any],
+        arguments: Mapping[str, Any],
+        timeout: float | None,  # noqa: ASYNC109
     ) -> Any:
         loop = asyncio.get_running_loop()
         scope = asyncio.timeout(timeout)
@@ -93,7 +101,11 @@ class Caller:
             run.interrupts.remove(interrupt)
 
     async def _in_thread(
-        self, run: Carried, step: Step[Any], arguments: Mapping[str, Any], timeout: float | None  # noqa: ASYNC109
+        self,
+        run: Carried,
+        step: Step[Any],
+        arguments: Mapping[str, Any],
+        timeout: float | None,  # noqa: ASYNC109
     ) -> Any:
         thread: list[int] = []
 
@@ -118,7 +130,11 @@ class Caller:
         raise Cancelled if why == "cancel" else TimeoutError(_too_long(step, timeout))
 
     async def _in_process(
-        self, run: Carried, step: Step[Any], arguments: Mapping[str, Any], timeout: float | None  # noqa: ASYNC109
+        self,
+        run: Carried,
+        step: Step[Any],
+        arguments: Mapping[str, Any],
+        timeout: float | None,  # noqa: ASYNC109
     ) -> Any:
         call = asyncio.create_task(self._processes.call(step, dict(arguments)))
         try:
@@ -154,4 +170,3 @@ async def _until(run: Carried, future: asyncio.Future[Any], timeout: float | Non
 
 def _too_long(step: Step[Any], timeout: float | None) -> str:
     return f"{step} took longer than {timeout:g} s" if timeout is not None else f"{step} timed out"
-

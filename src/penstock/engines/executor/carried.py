@@ -77,6 +77,7 @@ class Carried:
         if self.cancelled:
             self.cancel_event.set()
         self.handing_over = False
+        self.closing = any(self._closes(a.step) for a in history.attempts)
         self.losses = claimed.losses
         self.until: Instant | None = None
         self.last_at = claimed.started
@@ -108,6 +109,9 @@ class Carried:
     def forced(self) -> bool:
         """Whether its units were made although nothing was missing."""
         return all(slot.reason == "forced" for slot in self.slots)
+
+    def _closes(self, step: str) -> bool:
+        return step in self.steps and self.steps[step].when != "ok"
 
     def next_seq(self) -> int:
         """The number of the next attempt's row."""
@@ -169,9 +173,7 @@ class Carried:
         text = memory.calls.get(slot.no) if slot is not None and memory.calls else memory.output
         if memory.state == "completed" and text is not None:
             output = self.pipeline.steps[name].signature.adapter.validate_json(text)
-        return Outcome(
-            name, memory.state, output, memory.error, memory.error_class, memory.attempts, memory.seconds
-        )
+        return Outcome(name, memory.state, output, memory.error, memory.error_class, memory.attempts, memory.seconds)
 
     def _recall(self, history: History) -> None:
         by_no = {slot.no: slot for slot in self.slots}
@@ -180,9 +182,7 @@ class Carried:
             if slot is None:
                 continue
             if call.state == "failed":
-                slot.failure = UnitFailure(
-                    call.step, call.error_class or "unknown", call.error or "", call.not_before
-                )
+                slot.failure = UnitFailure(call.step, call.error_class or "unknown", call.error or "", call.not_before)
             else:
                 self.step(call.step).calls[call.unit_no] = call.output
         last: Counter[str] = Counter()

@@ -71,7 +71,7 @@ def classify(error: BaseException, now: Instant, errors: Mapping[type[Exception]
         errors: The app's own table; it comes first.
     """
     message = str(error) or type(error).__name__
-    own = next((errors[kind] for kind in type(error).__mro__ if kind in errors), None)
+    own: ErrorClass | None = next((errors[kind] for kind in type(error).__mro__ if kind in errors), None)
     if own is not None:
         return Failure(own, message, _retry_after(error, now) if own == "rate_limit" else None)
     match error:
@@ -94,7 +94,8 @@ def classify(error: BaseException, now: Instant, errors: Mapping[type[Exception]
 def _foreign(error: BaseException, message: str, now: Instant) -> Failure:
     status = _status(error)
     if status is not None:
-        kind = BY_STATUS.get(status, "data" if 400 <= status < 500 else "unknown")  # noqa: PLR2004 - HTTP's ranges
+        refused = 400 <= status < 500  # noqa: PLR2004 - HTTP's ranges
+        kind: ErrorClass = BY_STATUS.get(status) or ("data" if refused else "unknown")
         return Failure(kind, message, _retry_after(error, now) if kind == "rate_limit" else None)
     for base in type(error).__mro__:
         root = base.__module__.split(".", 1)[0]

@@ -148,14 +148,15 @@ class RunningContext:
         adapter = TypeAdapter[Any](_returned(func))
         if key not in self._kept:
             text = adapter.dump_json(await func(*args, **kwargs)).decode()
-            await worker.keep_once(self._run.hold, slot.id, version, self._step, key, text)
+            await worker.keep_once(self._run.hold, (slot.id, version), self._step, key, text)
             self._kept[key] = text
         result: T = adapter.validate_json(self._kept[key])
         return result
 
     def connection(self) -> AbstractAsyncContextManager[Any]:
         """A connection outside the transaction."""
-        return self._executor.connection()
+        connection: AbstractAsyncContextManager[Any] = self._executor.connection()
+        return connection
 
     @property
     def counts_json(self) -> str | None:
@@ -215,7 +216,7 @@ class _LedgerLogger:
 
 
 def _bound_logger(executor: Executor, run: Carried, step: str, attempt: int) -> FilteringBoundLogger:
-    import structlog  # noqa: PLC0415 - only runs that log pay for it
+    import structlog
 
     def render(_: Any, method: str, event: Any) -> tuple[tuple[str, str], dict[str, Any]]:
         fields = dict(event)

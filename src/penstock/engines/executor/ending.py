@@ -38,8 +38,11 @@ def _unit_end(run: Carried, ended: Ended, slot: Slot) -> UnitEnd:
     if (why := slot.failure) is not None:
         memory = remember("failed", why.error_class, keep=keep, until=why.not_before)
         return _end(
-            slot, memory, state=None if ended.state == "failed" else "failed",
-            error_class=why.error_class, error=why.error,
+            slot,
+            memory,
+            state=None if ended.state == "failed" else "failed",
+            error_class=why.error_class,
+            error=why.error,
         )
     if ended.state == "partial" and "failed" not in ended.steps.values():
         return _end(slot, remember("completed", None), state="completed")  # only other units failed

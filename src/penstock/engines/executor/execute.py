@@ -75,6 +75,7 @@ class Executor:
         shape, memory, seq = run.steps[name], run.step(name), run.next_seq()
         if (barred := self._barred(run, shape)) is not None:
             return await self._record(run, shape, n, seq, barred, 0.0)
+        run.closing |= shape.when != "ok"
         opened = AttemptRecord(hold=run.hold, seq=seq, step=name, attempt=n, state="open")
         if run.losses:  # it has killed a process before: know which step it was
             await self.worker.opened_now(opened)
@@ -107,7 +108,7 @@ class Executor:
         if run.cancelled:
             return _Result("cancelled")
         if self._left(run) == 0:
-            return _Result("failed", failure=Failure("deadline", f"the run took longer than {run.shape.timeout:g} s"))
+            return _Result("failed", failure=_too_late(run))
         return None
 
     def _left(self, run: Carried) -> float | None:
@@ -137,7 +138,7 @@ class Executor:
             result = _Result("cancelled")
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its failure, SystemExit too
             if isinstance(error, TimeoutError) and self._left(run) == 0:
-                result = _Result("failed", failure=Failure("deadline", f"the run took longer than {run.shape.timeout:g} s"))
+                result = _Result("failed", failure=_too_late(run))
             else:
                 result = _Result("failed", failure=classify(error, self.worker.now(), self.errors))
                 self._log_failure(context, error, result)
@@ -163,8 +164,8 @@ class Executor:
             raise InvalidData(msg) from None
         if len(raw) > OUTPUT_LIMIT:
             msg = (
-                f"{step} returned {len(raw)} bytes of JSON; an output is at most {OUTPUT_LIMIT}. Put rows in a table or "
-                f"a file and return where they are."
+                f"{step} returned {len(raw)} bytes of JSON; an output is at most {OUTPUT_LIMIT}. Put rows in a table "
+                f"or a file and return where they are."
             )
             raise InvalidData(msg)
         return raw.decode()
@@ -191,7 +192,7 @@ class Executor:
         return arguments
 
     def _params(self, run: Carried) -> Any:
-        from pydantic import TypeAdapter  # noqa: PLC0415 - few pipelines have parameters
+        from pydantic import TypeAdapter
 
         kind: Any = run.pipeline.params
         return kind() if run.claimed.params is None else TypeAdapter(kind).validate_json(run.claimed.params)
@@ -255,7 +256,7 @@ class Executor:
         else:
             run.step(step).calls[slot.no] = result.output
 
-    async def _record(
+    async def _record(  # noqa: PLR0917 - what an attempt consists of
         self, run: Carried, shape: StepShape, n: int, seq: int, result: _Result, elapsed: float
     ) -> AttemptOutcome:
         """Put the attempt on disk, with the handler's transaction if it used one."""
@@ -284,10 +285,12 @@ class Executor:
             if result.transaction is not None:
                 at = await result.transaction.commit(record, calls)
             else:
-                at = (await asyncio.gather(*(self.worker.call(call) for call in calls), self.worker.attempt(record)))[-1]
+                attempt = asyncio.ensure_future(self.worker.attempt(record))  # in one group with its calls
+                await asyncio.gather(*map(self.worker.call, calls), attempt)
+                at = attempt.result()
         except (LeaseLost, LedgerUnavailable):
             raise
-        except Exception as error:  # noqa: BLE001 - a deferred constraint fails at the commit: the handler's failure
+        except Exception as error:
             if result.transaction is None:
                 raise
             failed = _Result("failed", failure=classify(error, self.worker.now(), self.errors), counts=result.counts)
@@ -295,11 +298,16 @@ class Executor:
             return await self._record(run, shape, n, seq, failed, elapsed)
         for no, why in result.failed.items():
             next(slot for slot in run.slots if slot.no == no).failure = why
-        return self._remember(run, shape.name, n, record, Instant(at or 0.0))
+        return self._remember(run, shape.name, n, record, at)
 
     def _failed_call(self, run: Carried, no: int, why: UnitFailure) -> CallRecord:
         return CallRecord(
-            hold=run.hold, step=why.step, unit_no=no, state="failed", error_class=why.error_class, error=why.error,
+            hold=run.hold,
+            step=why.step,
+            unit_no=no,
+            state="failed",
+            error_class=why.error_class,
+            error=why.error,
             not_before=why.not_before,
         )
 
@@ -342,9 +350,14 @@ class _Result:
         recorded: bool = False,
         counts: str | None = None,
     ) -> None:
-        self.state, self.output, self.error, self.failure = state, output, error, failure
+        self.state: AttemptState = state
+        self.output, self.error, self.failure = output, error, failure
         self.failed, self.recorded, self.counts = dict(failed or {}), recorded, counts
         self.transaction: StepTransaction | None = None
+
+
+def _too_late(run: Carried) -> Failure:
+    return Failure("deadline", f"the run took longer than {run.shape.timeout:g} s")
 
 
 def _kind(state: AttemptState) -> OutcomeKind:

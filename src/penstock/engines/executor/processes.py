@@ -14,7 +14,7 @@ from penstock.definition.step import Step
 from penstock.model.errors import DefinitionError, StepError
 
 
-class WorkerDied(StepError):
+class WorkerDied(StepError):  # noqa: N818 - what happened
     """The worker process ended without an answer: it was killed, or the handler ended it."""
 
 
@@ -58,8 +58,8 @@ class _Worker:
     async def ask(self, question: Any) -> tuple[bool, Any]:
         loop = asyncio.get_running_loop()
         self._pipe.send(question)
-        arrived = loop.create_future()
-        loop.add_reader(self._pipe.fileno(), lambda: arrived.done() or arrived.set_result(None))
+        arrived: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(self._pipe.fileno(), _arrive, arrived)
         try:
             await arrived
         finally:
@@ -76,6 +76,11 @@ class _Worker:
         self._process.kill()
         self._process.join(timeout=5)
         self._pipe.close()
+
+
+def _arrive(arrived: asyncio.Future[None]) -> None:
+    if not arrived.done():
+        arrived.set_result(None)
 
 
 def serve(pipe: Connection, path: list[str]) -> None:
@@ -107,5 +112,7 @@ def find_handler(module: str, pipeline: str, step: str) -> Any:
             return value.steps[step].handler
         if isinstance(value, Step) and value.name == step and value.pipeline.name == pipeline:
             return value.handler
-    msg = f"{pipeline}.{step}: cpu=True needs the pipeline at the top of its module {module}, so that a worker finds it."
+    msg = (
+        f"{pipeline}.{step}: cpu=True needs the pipeline at the top of its module {module}, so that a worker finds it."
+    )
     raise DefinitionError(msg)

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from collections.abc import Callable
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import Any, cast
+from typing import Any
 
 from penstock.definition.registry import Registry, wants_of
 
@@ -60,12 +60,13 @@ class Resources:
         made: Any = resource
         if isinstance(resource, type) or inspect.isroutine(resource):
             arguments = {name: await self._make(want) for name, want in wants_of(resource).items()}
-            function = cast("Callable[..., Any]", resource)
+            function: Any = resource
             if inspect.isasyncgenfunction(function):
-                return await self._stack.enter_async_context(asynccontextmanager(function)(**arguments))
-            if inspect.isgeneratorfunction(function):
-                return self._stack.enter_context(contextmanager(function)(**arguments))
-            made = function(**arguments)
+                made = asynccontextmanager(function)(**arguments)
+            elif inspect.isgeneratorfunction(function):
+                made = contextmanager(function)(**arguments)
+            else:
+                made = function(**arguments)
             if inspect.isawaitable(made):
                 made = await made
         if hasattr(type(made), "__aenter__"):

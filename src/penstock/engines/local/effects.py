@@ -18,7 +18,8 @@ class Released(Exception):  # noqa: N818 - what happened
 
     def __init__(self, until: Instant, reason: WaitReason) -> None:
         super().__init__(until, reason)
-        self.until, self.reason = until, reason
+        self.until = until
+        self.reason: WaitReason = reason
 
 
 class LocalEffects:
@@ -37,7 +38,13 @@ class LocalEffects:
     async def sleep_until(self, at: Instant) -> None:
         """Sleep, or return when a cancel is asked for."""
         seconds = at - self._executor.worker.now()
-        if seconds <= 0 or self._run.cancelled:
+        if seconds <= 0:
+            return
+        if self._run.closing:  # closing steps run on cancel too, and keep their patience
+            self._tell(at)
+            await asyncio.sleep(seconds)
+            return
+        if self._run.cancelled:
             return
         self._tell(at)
         try:
@@ -48,7 +55,7 @@ class LocalEffects:
 
     async def idle(self, until: Instant, reason: WaitReason) -> None:
         """Let the run go when the wait is worth it."""
-        if self._run.cancelled:
+        if self._run.cancelled and not self._run.closing:
             return
         if self._run.handing_over or until - self._executor.worker.now() > SHORT:
             self._tell(until)

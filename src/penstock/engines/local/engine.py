@@ -236,7 +236,9 @@ class LocalEngine:
             return None
         event: EventType = "execution.completed" if ended.state in ("completed", "partial") else "execution.failed"
         record = end_record(
-            run, ended, worker.now(),
+            run,
+            ended,
+            worker.now(),
             keep=keep and not self._stopping and self._stubborn is None,
             event=event if event in self._wanted else None,
         )
@@ -297,7 +299,7 @@ class LocalEngine:
 
 
 def _begun(claimed: Claimed) -> Claimed:
-    from dataclasses import replace  # noqa: PLC0415 - only after an outage
+    from dataclasses import replace
 
     return replace(claimed, claims=max(2, claimed.claims))
 
@@ -308,5 +310,3 @@ def _missing(run: Carried, pipeline: Pipeline[Any]) -> str | None:
     if not missing:
         return None
     return f"definition_changed: {pipeline.name} has no step {missing[0]} any more (version {run.shape.version})"
-
-

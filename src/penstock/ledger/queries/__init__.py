@@ -10,15 +10,15 @@ _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 
 @cache
-def load(topic: str) -> dict[str, str]:
+def load(topic: str) -> dict[str, bytes]:
     """The queries of `topic.sql` by name.
 
     Raises:
         ValueError: The file holds SQL before its first name.
     """
-    text = files(__package__).joinpath(f"{topic}.sql").read_text(encoding="utf-8")
+    text = files("penstock.ledger.queries").joinpath(f"{topic}.sql").read_text(encoding="utf-8")
     head, *rest = _NAME.split(text)
     if any(line and not line.startswith("--") for line in head.splitlines()):
         msg = f"{topic}.sql: SQL stands before the first '-- name:' line"
         raise ValueError(msg)
-    return {name: body.strip().rstrip(";") for name, body in zip(rest[::2], rest[1::2], strict=True)}
+    return {name: body.strip().rstrip(";").encode() for name, body in zip(rest[::2], rest[1::2], strict=True)}

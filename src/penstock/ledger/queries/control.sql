@@ -18,7 +18,7 @@ select run_id, now_state from penstock.cancel_runs(%(runs)s);
 -- name: forget
 update penstock.units u set failures = 0, not_before = null, rev = rev + 1
 from penstock.pipelines q where q.app = %(app)s and q.name = %(pipeline)s and u.pipeline_id = q.pipeline_id
-  and u.key_hash in (select md5(k)::uuid from unnest(%(keys)s) k)
+  and u.key_hash in (select md5(k)::uuid from unnest(%(keys)s::text[]) k)
   and not exists (select from penstock.active a where a.unit_id = u.unit_id);
 
 -- name: notify

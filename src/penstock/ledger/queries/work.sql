@@ -27,8 +27,10 @@ select penstock.take_over(%(dead)s);
 select penstock.promote(%(spaces)s);
 
 -- name: next_due
-select extract(epoch from min(r.not_before) - clock_timestamp())::float8 from penstock.runs r
-where r.state = 'scheduled' and r.not_before is not null;
+-- Of the runs that promote would take when their time comes.
+select extract(epoch from min(r.not_before) - clock_timestamp())::float8
+from penstock.runs r join penstock.plans p using (plan_id) join penstock.pipelines q on q.pipeline_id = r.pipeline_id
+where r.state = 'scheduled' and r.not_before is not null and q.space_id = any(%(spaces)s) and not p.paused and not q.paused;
 
 -- name: record
 select kind, run_id, lane_id, fence, info from penstock.record(%(process)s, %(attempts)s, %(calls)s, %(waits)s, %(ends)s,

@@ -5,7 +5,7 @@ create function public_id(p_kind int, p_id bigint) returns uuid language sql sta
   return (select (prefix || '8' || lpad(to_hex(p_kind), 3, '0') || '8' || lpad(to_hex(p_id), 15, '0'))::uuid from installation);
 comment on function public_id is 'The id that the API shows: a version 8 UUID of ledger, kind (1 run, 2 plan) and number.';
 
-create function describe(p_run bigint) returns json language sql stable as $$
+create function describe(p_run bigint) returns json language sql volatile as $$
   select json_build_object('pipeline', r.pipeline_id, 'plan', r.plan_id, 'shape', r.shape_id, 'claims', r.claims,
     'started', extract(epoch from r.started_at)::float8, 'cancel', r.cancel_requested, 'losses', r.losses,
     'tries', r.tries, 'units', (
@@ -13,6 +13,7 @@ create function describe(p_run bigint) returns json language sql stable as $$
       from run_units x join units u using (unit_id) where x.run_id = r.run_id))
   from runs r where r.run_id = p_run
 $$;
+comment on function describe is 'A run as its new owner needs it; volatile, to see what the claim in the same statement has changed.';
 
 create function credit(p_rank int) returns interval language sql immutable
   return (10 - p_rank) * interval '1 minute';
@@ -135,6 +136,8 @@ begin
   if p_attempts is not null then
     return query select 'late', i.run_id, null::bigint, r.fence, json_build_object('state', r.state)
       from record_attempts(p_attempts, v_now) i left join runs r using (run_id);
+  end if;
+  if p_attempts is not null or p_calls is not null then
     return query select 'time', null::bigint, null::bigint, null::bigint, to_json(extract(epoch from v_now)::float8);
   end if;
   if p_calls is not null then
