@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import NoReturn
 
 import psycopg
 import pytest
@@ -40,7 +40,7 @@ def database_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.stop()
 
 
-def without_server(reason: str) -> None:
+def without_server(reason: str) -> NoReturn:
     """A machine without PostgreSQL skips these tests, and says why; CI must have one."""
     if os.environ.get("CI"):
         pytest.fail(reason, pytrace=False)
@@ -72,7 +72,7 @@ def empty_database_url(database_server: str) -> Iterator[str]:
 
 
 @contextmanager
-def created(server: str, template: str = "template0") -> Iterator[str]:
+def created(server: str, template: str = "template0") -> Generator[str]:
     """A new database, gone afterwards, whoever is still connected."""
     name = f"penstock_test_{uuid.uuid4().hex[:16]}"
     with psycopg.connect(server, autocommit=True) as connection:

@@ -49,7 +49,7 @@ def translated() -> Generator[None]:
 
 def is_broken(error: psycopg.Error) -> bool:
     """Whether it is the connection that failed, or the server that is going down, rather than the statement."""
-    if isinstance(error, psycopg.InterfaceError):
+    if isinstance(error, psycopg.InterfaceError | psycopg.errors.IdleInTransactionSessionTimeout):
         return True
     if isinstance(error, psycopg.OperationalError):
         state = error.sqlstate
@@ -159,4 +159,4 @@ def sql_fault(what: str, error: psycopg.Error) -> str:
 
 async def pause(attempt: int) -> None:
     """Wait before the next try to reach the database: 0.1 s, doubled, at most 2 s."""
-    await asyncio.sleep(min(2.0, 0.1 * 2**attempt))
+    await asyncio.sleep(min(2.0, 0.1 * 2 ** min(attempt, 5)))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from penstock.ledger.connect import Connected, translated
 from penstock.ledger.queries import load
 from penstock.model.attempt import PlanId, RunId
-from penstock.model.errors import NotFound
+from penstock.model.errors import LedgerUnavailable, NotFound
 
 
 class Control(Connected):
@@ -56,5 +57,6 @@ class Control(Connected):
                 return cursor.rowcount
 
     async def notify(self, topic: str) -> None:
-        """Tell the other processes that there is news; they poll as well."""
-        await self.rows(load("control")["notify"], topic=topic)
+        """Tell the other processes that there is news; they poll as well, so what was done before need not fail."""
+        with suppress(LedgerUnavailable):
+            await self.rows(load("control")["notify"], topic=topic)

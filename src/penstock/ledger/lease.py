@@ -16,10 +16,13 @@ from psycopg.rows import tuple_row
 from penstock.ledger.queries import load
 from penstock.model.attempt import Instant, ProcessId
 
-LEASE: Final = 30.0
-RENEW: Final = 5.0
-MARGIN: Final = 5.0
-"""Seconds: how long a lease holds, how often it is renewed, and how long before its end handlers are cancelled."""
+LEASE: Final = float(os.environ.get("PENSTOCK_LEASE_SECONDS", "30"))
+RENEW: Final = LEASE / 6
+MARGIN: Final = LEASE / 6
+"""Seconds: how long a lease holds, how often it is renewed, and how long before its end handlers are cancelled.
+
+PENSTOCK_LEASE_SECONDS is for tests, which have no 30 seconds; it is read once, and no setting of an app.
+"""
 
 
 class Lease:
@@ -35,11 +38,16 @@ class Lease:
     def __init__(self, url: str, process: ProcessId, now: float, on_lost: Callable[[], None]) -> None:
         self._url, self._process, self._on_lost = url, process, on_lost
         self._stop = threading.Event()
-        self.lost = False
+        self._lost = False
         self._renewed = time.monotonic()
         self._offset = now - time.monotonic()
         self._thread = threading.Thread(target=self._loop, name="penstock-lease", daemon=True)
         self._thread.start()
+
+    @property
+    def lost(self) -> bool:
+        """The lease is over, or about to be; by our own clock, should the thread hang in a dead connection."""
+        return self._lost or time.monotonic() > self._renewed + LEASE - MARGIN
 
     def now(self) -> Instant:
         """The ledger's time, as of the last renewal plus what has passed since."""
@@ -77,7 +85,7 @@ class Lease:
                     return
                 if row:
                     self._renewed, self._offset = began, row[0] - time.monotonic()
-                elif time.monotonic() > self._renewed + LEASE - MARGIN:
+                elif self.lost:
                     self._lose()
                     return
         finally:
@@ -85,7 +93,7 @@ class Lease:
                 connection.close()
 
     def _lose(self) -> None:
-        self.lost = True
+        self._lost = True
         if not self._stop.is_set():
             self._on_lost()
 

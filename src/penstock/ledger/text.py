@@ -23,9 +23,9 @@ def clean(text: str, limit: int = ERROR_LIMIT) -> str:
 
 def clean_json(text: str) -> str:
     """JSON text whose strings can be stored."""
-    if "\\u0000" not in text and "\\ud" not in text.lower():
-        return text
-    return json.dumps(_clean_value(json.loads(text)), ensure_ascii=False)
+    if "\\u0000" in text or "\\ud" in text.lower():
+        return json.dumps(_clean_value(json.loads(text)), ensure_ascii=False)
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _clean_value(value: Any) -> Any:

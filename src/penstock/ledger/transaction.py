@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
-from penstock.ledger.connect import Connection, translated
-from penstock.ledger.encoding import attempt_row, call_row
+from penstock.ledger.connect import Connection, pause, translated
+from penstock.ledger.encoding import attempt_json, call_json, document
 from penstock.ledger.queries import load
-from penstock.ledger.writer import document
 from penstock.model.attempt import Instant, ProcessId
 from penstock.model.errors import LeaseLost, LedgerUnavailable, SettingError
 from penstock.ports.records import AttemptRecord, CallRecord, Hold
@@ -73,32 +73,43 @@ class PostgresTransaction:
 
     async def commit(self, attempt: AttemptRecord | None, calls: Sequence[CallRecord]) -> Instant:
         """Record and commit; see `ports.ledger`."""
-        connection = await self.connection()
+        connection, rows = await self.connection(), list[Any]()
         try:
             with translated():
                 if self._session is not None:
                     await self._session.flush()
                 cursor = await connection.execute(
-                    load("work")["record"],
+                    load("work")["record_step"],
                     {
                         "process": self._process,
-                        "attempts": document([attempt_row(attempt)] if attempt else []),
-                        "calls": document([call_row(call) for call in calls]),
-                        "waits": None,
-                        "ends": None,
-                        "k": 0,
-                        "spaces": [],
-                        "turn": 0,
+                        "attempts": document([attempt_json(attempt)] if attempt else []),
+                        "calls": document([call_json(call) for call in calls]),
                     },
                 )
                 rows = await cursor.fetchall()
                 self._refuse_late(rows)
                 await connection.commit()
+        except LedgerUnavailable:
+            await self.rollback()
+            if not rows or not await self._was_committed(rows[0][5]):  # no rows: COMMIT was not even sent
+                raise
         except BaseException:
             await self.rollback()
             raise
         await self._release()
         return next((Instant(row[4]) for row in rows if row[0] == "time"), Instant(0.0))
+
+    async def _was_committed(self, xact: str) -> bool:
+        """The fate of a transaction whose COMMIT was not answered. It may still be under way: ask until it is not."""
+        tries, fate = 0, "in progress"
+        while fate == "in progress":  # a lost lease cancels us
+            await pause(tries)
+            tries += 1
+            with suppress(LedgerUnavailable), translated():
+                async with self._pool.connection() as connection:
+                    cursor = connection.cursor(row_factory=tuple_row)
+                    ((fate,),) = await (await cursor.execute(load("work")["fate"], {"xact": xact})).fetchall()
+        return fate == "committed"
 
     def _refuse_late(self, rows: Sequence[Sequence[Any]]) -> None:
         if any(row[0] == "late" for row in rows):

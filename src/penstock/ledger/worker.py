@@ -84,7 +84,11 @@ class PostgresWorker:
         if not spaces:
             return []
         rows = await self.writer.claim(count, spaces)
-        return [await self._claimed(row) for row in rows]
+        try:
+            return [await self._claimed(row) for row in rows]
+        except LedgerUnavailable:
+            self.writer.forget(rows)
+            raise
 
     async def attempt(self, record: AttemptRecord) -> Instant:
         """Record an ended attempt."""
@@ -109,7 +113,11 @@ class PostgresWorker:
     async def end(self, record: EndRecord) -> Claimed | None:
         """End a run, and perhaps go on with its lane."""
         row = await self.writer.write(record)
-        return None if row is None else await self._claimed(row)
+        try:
+            return None if row is None else await self._claimed(row)
+        except LedgerUnavailable:  # the end itself is on disk
+            self.writer.forget([row])
+            return None
 
     def transaction(self, hold: Hold) -> PostgresTransaction:
         """A transaction for a step."""
@@ -159,6 +167,7 @@ class PostgresWorker:
     async def housekeep(self, pipelines: Sequence[str]) -> float | None:
         """Take over from the dead, promote the due."""
         sql = load("work")
+        self.writer.look_for_strays()
         neighbours = await self.ledger.rows(sql["neighbours"], host=self._host, process=self.process)
         dead = [n["process_id"] for n in neighbours if not is_alive(n["pid"], n["started"])]
         await self.ledger.rows(sql["take_over"], dead=dead)
@@ -273,6 +282,8 @@ class PostgresWorker:
         while True:
             await asyncio.sleep(0.2)
             self.writer.nudge()
+            if self.lost:
+                self._news.set()
             try:
                 await self._write_logs()
             except LedgerUnavailable:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -13,7 +12,7 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from penstock.ledger.connect import Connection, is_broken, pause, translated
-from penstock.ledger.encoding import Raw, attempt_row, call_row, end_row, wait_row
+from penstock.ledger.encoding import attempt_json, call_json, document, end_json, wait_json
 from penstock.ledger.queries import load
 from penstock.model.attempt import ProcessId, RunId
 from penstock.model.errors import LeaseLost, LedgerUnavailable
@@ -75,6 +74,8 @@ class GroupWriter:
         self._wake = asyncio.Event()
         self._turn = 0
         self._closing = False
+        self._held: dict[int, int] = {}  # lane → fence, of the claims that were answered
+        self._doubtful = False
         self._sql = load("work")["record"]
         self._task = asyncio.create_task(self._loop(), name="penstock-writer")
 
@@ -110,6 +111,16 @@ class GroupWriter:
         self._wake.set()
         return await done
 
+    def forget(self, rows: Iterable[Row]) -> None:
+        """Claims that nobody carries after all; they are let go like one whose answer was lost."""
+        for row in rows:
+            self._released(row[2], row[3])
+        self.look_for_strays()
+
+    def look_for_strays(self) -> None:
+        """With the next group, let go what the ledger thinks we hold and we know nothing of."""
+        self._doubtful = True
+
     def nudge(self) -> None:
         """Write what is open now."""
         if self._opened:
@@ -143,7 +154,7 @@ class GroupWriter:
             await self._send(group)
         except LeaseLost as error:
             self._fail(group, error)
-        except psycopg.Error as error:
+        except (psycopg.Error, ValueError) as error:  # ValueError: text that cannot be encoded
             await self._one_by_one(group, error)
         except BaseException as error:
             self._fail(group, error)
@@ -161,11 +172,14 @@ class GroupWriter:
                 connection = self._connection
                 if connection is None or connection.closed:
                     connection = self._connection = await self._open()
+                if self._doubtful:
+                    await self._let_strays_go(connection)
                 await self._execute(connection, group)
             except (psycopg.Error, LedgerUnavailable, OSError) as error:
                 if isinstance(error, psycopg.Error) and not is_broken(error):
                     with translated():
                         raise
+                self._doubtful = True
                 for ticket in group.tickets:
                     ticket.sent = True
                 if self._connection is not None:
@@ -181,21 +195,27 @@ class GroupWriter:
         connection: Connection = await self._connect()
         return connection
 
+    async def _let_strays_go(self, connection: Connection) -> None:
+        """A claim whose answer was lost on the way holds its lane for a process that does not know of it."""
+        held = {"process": self.process, "lanes": list(self._held), "fences": list(self._held.values())}
+        await connection.execute(load("work")["let_strays_go"], held)
+        self._doubtful = False
+
     async def _execute(self, connection: Connection, group: _Group) -> None:
-        attempts = [attempt_row(r) for r in group.opened]
-        calls: list[dict[str, Any]] = []
-        waits: list[dict[str, Any]] = []
-        ends: list[dict[str, Any]] = []
+        attempts = [attempt_json(r) for r in group.opened]
+        calls: list[str] = []
+        waits: list[str] = []
+        ends: list[str] = []
         for ticket in group.tickets:
             match ticket.record:
                 case AttemptRecord() as record:
-                    attempts.append(attempt_row(record))
+                    attempts.append(attempt_json(record))
                 case CallRecord() as record:
-                    calls.append(call_row(record))
+                    calls.append(call_json(record))
                 case WaitRecord() as record:
-                    waits.append(wait_row(record))
+                    waits.append(wait_json(record))
                 case EndRecord() as record:
-                    ends.append(end_row(record, self._app))
+                    ends.append(end_json(record, self._app))
         claim = group.claim
         self._turn += 1
         binds = {
@@ -217,22 +237,32 @@ class GroupWriter:
         late = {row[1]: row for row in group.rows if row[0] == "late"}
         claims = {row[2]: row for row in group.rows if row[0] == "claim"}
         for ticket in group.tickets:
-            if ticket.done.done():
-                continue
-            hold = ticket.record.hold
-            if (row := late.get(hold.run)) and not (
-                ticket.sent and row[4]["state"] in TERMINAL and row[3] == hold.fence
-            ):
+            hold, row = ticket.record.hold, late.get(ticket.record.hold.run)
+            if row is not None or isinstance(ticket.record, EndRecord | WaitRecord):
+                self._released(hold.lane, hold.fence)
+            following = claims.pop(hold.lane, None) if isinstance(ticket.record, EndRecord) else None
+            if ticket.done.done():  # nobody waits any more, nor carries what follows
+                self._doubtful |= following is not None
+            elif row is not None and not _said_before(ticket, row):
                 msg = f"Run {hold.run} was taken over; what this process did is not kept."
                 ticket.done.set_exception(LeaseLost(msg))
             elif isinstance(ticket.record, EndRecord):
-                ticket.done.set_result(claims.pop(hold.lane, None) if ticket.record.keep else None)
+                self._hold([] if following is None else [following])
+                ticket.done.set_result(following)
             else:
                 ticket.done.set_result(at)
         if group.claim is not None and not group.claim.done.done():
+            self._hold(claims.values())
             group.claim.done.set_result(list(claims.values()))
 
-    async def _one_by_one(self, group: _Group, error: psycopg.Error) -> None:
+    def _hold(self, claims: Iterable[Row]) -> None:
+        self._held.update((row[2], row[3]) for row in claims)
+
+    def _released(self, lane: int, fence: int) -> None:
+        if self._held.get(lane) == fence:
+            del self._held[lane]
+
+    async def _one_by_one(self, group: _Group, error: Exception) -> None:
         """One bad row must not fail the others: each goes alone, and only the bad one gets the error."""
         singles = [_Group([ticket], [], None) for ticket in group.tickets]
         singles += [_Group([], [record], None) for record in group.opened]
@@ -244,7 +274,7 @@ class GroupWriter:
         for single in singles:
             try:
                 await self._send(single)
-            except (LeaseLost, psycopg.Error) as bad:
+            except (LeaseLost, psycopg.Error, ValueError) as bad:
                 self._fail(single, bad)
             else:
                 self._resolve(single)
@@ -257,12 +287,8 @@ class GroupWriter:
             group.claim.done.set_exception(error)
 
 
-def document(rows: list[dict[str, Any]]) -> str | None:
-    """Rows as JSON text with raw parts put in as they stand; None when there are none."""
-    return "[" + ",".join(map(_object, rows)) + "]" if rows else None
-
-
-def _object(row: dict[str, Any]) -> str:
-    raw = [f',"{name}":{value.text}' for name, value in row.items() if isinstance(value, Raw)]
-    plain = {name: value for name, value in row.items() if not isinstance(value, Raw)} if raw else row
-    return json.dumps(plain, ensure_ascii=False)[:-1] + "".join(raw) + "}"
+def _said_before(ticket: Ticket, late: Row) -> bool:
+    """Whether a record is late only because it was sent before, and taken, and the answer was lost."""
+    state, fence = late[4]["state"], late[3]
+    let_go = isinstance(ticket.record, WaitRecord) and state in ("waiting", "scheduled")
+    return ticket.sent and fence == ticket.record.hold.fence and (state in TERMINAL or let_go)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
@@ -122,7 +122,8 @@ class Client:
             PlanStale: Its definition changed or it is over 24 hours old.
             Conflict: It was discarded.
         """
-        began = time.monotonic()
+        clock = asyncio.get_running_loop().time
+        began = clock()
         plan_id = await self._start(plan, triggered_by)
         stored = await self._ledger.stored_plan(plan_id)
         pipeline = self._registry.pipeline(stored.pipeline)
@@ -132,7 +133,7 @@ class Client:
                 drained = await engine.drain(plan_id)
             finally:
                 self._engines.discard(engine)
-        return await summary_of(self._ledger, pipeline, stored, drained.ended, time.monotonic() - began)
+        return await summary_of(self._ledger, pipeline, stored, drained.ended, clock() - began)
 
     async def run(
         self,
@@ -247,16 +248,20 @@ class Client:
         stored = await self._stored(run)
         return await self._ledger.logs(stored.id, after, limit)
 
-    async def why(self, pipeline: Pipeline[U], unit: U) -> Why:
-        """Why a unit was run or not: a sentence, and the row that decides it."""
-        text = pipeline.units.key_text(unit)
-        key = {name: getattr(unit, name) for name in pipeline.key}
+    async def why(self, pipeline: Pipeline[U], unit: U | Mapping[str, object]) -> Why:
+        """Why a unit was run or not: a sentence, and the row that decides it.
+
+        Args:
+            pipeline: Whose unit.
+            unit: The unit, or the values of its key's fields: facts need not be known.
+        """
+        key = {name: unit[name] if isinstance(unit, Mapping) else getattr(unit, name) for name in pipeline.key}
+        text = pipeline.units.key.text(key)
         row = await self._ledger.unit(app=self._registry.name, pipeline=pipeline.name, key=text)
         presence: dict[str, Any] = {"wanted": {"version": (row or {}).get("source_version")}, "ledger_only": True}
         if isinstance(pipeline.gaps, SqlGaps):
-            ask = Ask(where=None, units=[unit])
-            query = await plan_query(self._registry.name, pipeline, ask, self._call, datetime.now(UTC))
-            presence = dict(await self._ledger.presence(query, text))
+            query = await plan_query(self._registry.name, pipeline, Ask(), self._call, datetime.now(UTC))
+            presence = dict(await self._ledger.presence(replace(query, keys=(text,)), text))
             presence["ledger_only"] = pipeline.gaps.existing is None
         return explain(pipeline.name, key, row, presence, datetime.now(UTC))
 
@@ -315,7 +320,7 @@ class Client:
         return await self._ledger.health(self._registry.name)
 
     async def events(self) -> AsyncIterator[Event]:
-        """What happens in this client's own engines, from now on."""
+        """What happens in this client's own engines; begin to listen before the work begins."""
         queue: asyncio.Queue[Event] = asyncio.Queue(maxsize=10_000)
         self._listeners.append(queue)
         try:
@@ -335,7 +340,10 @@ class Client:
         await self._ledger.apply(plan_id, triggered_by=triggered_by)
         return plan_id
 
-    def _hear(self, on_event: OnEvent | None) -> Callable[[Event], None]:
+    def _hear(self, on_event: OnEvent | None) -> Callable[[Event], None] | None:
+        if on_event is None and not self._listeners:
+            return None
+
         def heard(event: Event) -> None:
             if on_event is not None:
                 on_event(event)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -23,6 +24,7 @@ from penstock.ports.records import ListedUnit, PlanQuery, StoredGap, StoredPlan
 
 Call = Callable[[Callable[..., Any]], Awaitable[Any]]
 STALE_AFTER: Final = 24 * 3600.0
+_PERCENT: Final = re.compile(r"%%|%\(\w+\)s|%")
 TOP: Final = 5
 """The priority of what a person or a program asked for by name."""
 
@@ -63,8 +65,8 @@ async def plan_query(app: str, pipeline: Pipeline[Any], ask: Ask, call: Call, no
     wanted_name = "wanted"
     if isinstance(gaps, SqlGaps):
         wanted_name = str(gaps.wanted) if str(gaps.wanted).endswith(".sql") else "wanted"
-        wanted = pipeline.sql(gaps.wanted).strip().rstrip(";")
-        existing = None if gaps.existing is None else pipeline.sql(gaps.existing).strip().rstrip(";")
+        wanted = bindable(pipeline.sql(gaps.wanted))
+        existing = None if gaps.existing is None else bindable(pipeline.sql(gaps.existing))
         binds = dict(await call(gaps.binds) if callable(gaps.binds) else gaps.binds or {})
         if ask.units is not None:
             keys = tuple(pipeline.units.key_text(_unit(pipeline, unit)) for unit in ask.units)
@@ -98,6 +100,12 @@ async def plan_query(app: str, pipeline: Pipeline[Any], ask: Ask, call: Call, no
         wanted_name=wanted_name,
         unit_name=pipeline.unit.__name__,
     )
+
+
+def bindable(sql: str) -> str:
+    """A user's query without its last semicolon, every `%` that begins no `%(name)s` doubled for the driver."""
+    text = sql.strip().rstrip(";")
+    return _PERCENT.sub(lambda found: found[0] if len(found[0]) > 1 else "%%", text)
 
 
 def definition_hash(pipeline: Pipeline[Any]) -> str:

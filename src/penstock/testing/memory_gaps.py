@@ -83,13 +83,11 @@ class Search:
             DefinitionError: A unit is given twice, or `wanted` is SQL.
         """
         refuse_sql(self.query)
-        wanted: Sequence[ListedUnit] = [listed for listed in self.query.wanted if isinstance(listed, ListedUnit)]
+        keys = None if self.query.keys is None else set(self.query.keys)
+        wanted = [unit for unit in self.query.wanted if isinstance(unit, ListedUnit)]
         seen: set[str] = set()
-        gaps: list[_Gap] = []
-        for listed in wanted:
-            gap = self._look(listed, seen)
-            if gap is not None:
-                gaps.append(gap)
+        looked = [self._look(listed, seen) for listed in wanted if keys is None or listed.key in keys]
+        gaps = [gap for gap in looked if gap is not None]
         gaps.sort(key=lambda gap: -gap.priority)  # stable: the rest is the order of the list
         self.found.items = self._items(gaps)
         self.found.counts = Counter(gap.reason for gap in gaps)

@@ -39,9 +39,7 @@ class Plans:
         tables = self.tables
         found = Search(tables, query, self._existing() if self._existing else None).run()
         space = (query.app, query.space)
-        pipeline = tables.pipelines.setdefault(
-            (query.app, query.pipeline), Pipeline(query.app, query.pipeline, space)
-        )
+        pipeline = tables.pipelines.setdefault((query.app, query.pipeline), Pipeline(query.app, query.pipeline, space))
         pipeline.space = space
         runs_of_lane = Counter(lane for lane, _ in {(item.lane, item.run_no) for item in found.items})
         plan = Plan(
@@ -167,9 +165,7 @@ class Plans:
             shape=plan.shape,
             lane=min(lanes, key=lambda lane: lane.id),
             rank=min(item.rank for item, _ in items),
-            units={
-                no: RunUnit(no, unit, item.source_version, item.reason) for no, (item, unit) in enumerate(items)
-            },
+            units={no: RunUnit(no, unit, item.source_version, item.reason) for no, (item, unit) in enumerate(items)},
             created_at=tables.clock(),
             held=held,
         )
@@ -211,7 +207,7 @@ class Plans:
         """Whether the unit is wanted and existing now."""
         refuse_sql(query)
         wanted = next((unit for unit in query.wanted if isinstance(unit, ListedUnit) and unit.key == key), None)
-        existing = self._existing() if self._existing else {}
+        existing: Existing = self._existing() if self._existing else {}
         return {
             "wanted": None if wanted is None else {"version": version_of(query, wanted), "unit": dict(wanted.unit)},
             "existing": {"version": existing[key]} if key in existing else None,
@@ -262,6 +258,14 @@ def copy_steps(old: Run, new: Run) -> None:
     cut = next((place for place, attempt in enumerate(over) if attempt.step in spoilt), len(over))
     for seq, attempt in enumerate(over[:cut], 1):
         new.attempts[seq] = replace(
-            attempt, seq=seq, attempt=1, ended=seq, units_left=len(new.units), units_failed=0,
-            error_class=None, error=None, not_before=None, reason=None,
+            attempt,
+            seq=seq,
+            attempt=1,
+            ended=seq,
+            units_left=len(new.units),
+            units_failed=0,
+            error_class=None,
+            error=None,
+            not_before=None,
+            reason=None,
         )

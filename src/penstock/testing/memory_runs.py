@@ -232,8 +232,11 @@ class Movement:
         return [
             run
             for run in self.tables.active.values()
-            if run.state == "scheduled" and run.not_before is not None and run.pipeline.space in spaces
-            and not run.plan.paused and not run.pipeline.paused
+            if run.state == "scheduled"
+            and run.not_before is not None
+            and run.pipeline.space in spaces
+            and not run.plan.paused
+            and not run.pipeline.paused
         ]
 
     def pause(self, *, plan: PlanId | None, pipeline: tuple[str, str] | None, paused: bool) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import threading
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from penstock.definition.step import Step
 from penstock.engines.executor.carried import Carried
+from penstock.engines.executor.context import RunningContext
 from penstock.engines.executor.processes import ProcessPool
 
 STUBBORN: Final = 30.0
@@ -39,6 +40,17 @@ class Caller:
     def __init__(self, threads: int) -> None:
         self._threads = ThreadPoolExecutor(max_workers=max(1, threads), thread_name_prefix="penstock-step")
         self._processes = ProcessPool()
+
+    async def attempt(
+        self,
+        run: Carried,
+        step: Step[Any],
+        context: RunningContext,  # noqa: ARG002 - for callers that look whom they call for
+        fill: Callable[[], Awaitable[Mapping[str, Any]]],
+        timeout: float | None,  # noqa: ASYNC109 - handed on
+    ) -> Any:
+        """Fill the step's parameters and call its handler; see `call` for what it raises."""
+        return await self.call(run, step, await fill(), timeout)
 
     async def call(
         self,
@@ -78,8 +90,10 @@ class Caller:
         arguments: Mapping[str, Any],
         timeout: float | None,  # noqa: ASYNC109
     ) -> Any:
-        loop = asyncio.get_running_loop()
-        scope = asyncio.timeout(timeout)
+        """With no limit a plain cancel does; it costs a third of a timeout's scope."""
+        if timeout is None:
+            return await self._until_cancelled(run, step, arguments)
+        loop, scope = asyncio.get_running_loop(), asyncio.timeout(timeout)
         cancelled = False
 
         def interrupt() -> None:
@@ -100,6 +114,28 @@ class Caller:
         finally:
             run.interrupts.remove(interrupt)
 
+    async def _until_cancelled(self, run: Carried, step: Step[Any], arguments: Mapping[str, Any]) -> Any:
+        task = asyncio.current_task()
+        cancelled = False
+
+        def interrupt() -> None:
+            nonlocal cancelled
+            if task is not None and not cancelled:
+                cancelled = True
+                task.cancel()
+
+        run.interrupts.append(interrupt)
+        try:
+            return await step.handler(**arguments)
+        except asyncio.CancelledError:
+            if cancelled and task is not None and task.cancelling() == 1:
+                raise Cancelled from None
+            raise
+        finally:
+            run.interrupts.remove(interrupt)
+            if cancelled and task is not None:
+                task.uncancel()
+
     async def _in_thread(
         self,
         run: Carried,
@@ -107,21 +143,20 @@ class Caller:
         arguments: Mapping[str, Any],
         timeout: float | None,  # noqa: ASYNC109
     ) -> Any:
-        thread: list[int] = []
-
-        def work() -> Any:
-            thread.append(threading.get_ident())
-            try:
-                return step.handler(**arguments)
-            finally:
-                thread.clear()
-
-        future = asyncio.get_running_loop().run_in_executor(self._threads, work)
-        why = await _until(run, future, timeout)
+        thread = _Thread(step, arguments)
+        task = self._threads.submit(thread.run)
+        future = asyncio.wrap_future(task)
+        try:
+            why = await _until(run, future, timeout)
+        except asyncio.CancelledError:
+            if not task.cancel():
+                thread.interrupt()
+                await asyncio.wait([future], timeout=STUBBORN)
+            raise
         if why is None:
             return await future
-        if not future.cancel() and thread:
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread[0]), ctypes.py_object(Interrupted))
+        if not task.cancel():
+            thread.interrupt()
         done, _ = await asyncio.wait([future], timeout=STUBBORN)
         if not done:
             raise StubbornHandler(f"{step} was interrupted and did not go within {STUBBORN:.0f} s.")
@@ -147,6 +182,36 @@ class Caller:
         call.cancel()  # which kills the worker process
         await asyncio.wait([call])
         raise Cancelled if why == "cancel" else TimeoutError(_too_long(step, timeout))
+
+
+class _Thread:
+    """A call in a thread, which can be interrupted while the handler runs and not after."""
+
+    def __init__(self, step: Step[Any], arguments: Mapping[str, Any]) -> None:
+        self._step, self._arguments = step, arguments
+        self._guard = threading.Lock()
+        self._inside: int | None = None
+
+    def run(self) -> Any:
+        me = threading.get_ident()
+        try:
+            self._inside = me
+            return self._step.handler(**self._arguments)
+        finally:
+            with self._guard:
+                self._inside = None
+            _inject(me, None)  # what was injected too late must not hit the thread's next work
+
+    def interrupt(self) -> None:
+        with self._guard:
+            if self._inside is not None:
+                _inject(self._inside, Interrupted)
+
+
+def _inject(thread: int, error: type[BaseException] | None) -> None:
+    """Raise this in a thread at its next step in Python; None takes back what was not raised yet."""
+    given = None if error is None else ctypes.py_object(error)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), given)
 
 
 async def _until(run: Carried, future: asyncio.Future[Any], timeout: float | None) -> str | None:  # noqa: ASYNC109

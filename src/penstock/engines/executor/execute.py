@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,20 +82,21 @@ class Executor:
         else:
             self.worker.opened(opened)
         self.emit("attempt.started", run, {"step": name, "attempt": n})
-        began = time.monotonic()
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
             if run.is_batch and shape.per_unit:
                 result = await self._each(run, shape, n)
             else:
                 result = await self._call(run, shape, n, None)
-        except asyncio.CancelledError:
+            return await self._record(run, shape, n, seq, result, loop.time() - began)
+        except (asyncio.CancelledError, LedgerUnavailable):  # it is no outcome; whoever goes on begins from the record
             memory.state = "running"
             lost = AttemptRecord(
-                hold=run.hold, seq=seq, step=name, attempt=n, state="lost", elapsed=time.monotonic() - began
+                hold=run.hold, seq=seq, step=name, attempt=n, state="lost", elapsed=loop.time() - began
             )
             await asyncio.shield(self.worker.opened_now(lost))
             raise
-        return await self._record(run, shape, n, seq, result, time.monotonic() - began)
 
     def _barred(self, run: Carried, shape: StepShape) -> _Result | None:
         """Why the attempt must not begin, if so. Closing steps run whatever happened."""
@@ -123,8 +124,8 @@ class Executor:
         transaction = self.worker.transaction(run.hold) if step.signature.takes_transaction else None
         limits = [t for t in (shape.timeout, self._left(run) if shape.when == "ok" else None) if t is not None]
         try:
-            arguments = await self._fill(run, step, context, transaction, slot)
-            output = await self.caller.call(run, step, arguments, min(limits, default=None))
+            fill = partial(self._fill, run, step, context, transaction, slot)
+            output = await self.caller.attempt(run, step, context, fill, min(limits, default=None))
             text = self._kept(step, output)
         except Skip as skip:
             result = _Result("skipped", error=str(skip) or None)
@@ -285,9 +286,7 @@ class Executor:
             if result.transaction is not None:
                 at = await result.transaction.commit(record, calls)
             else:
-                attempt = asyncio.ensure_future(self.worker.attempt(record))  # in one group with its calls
-                await asyncio.gather(*map(self.worker.call, calls), attempt)
-                at = attempt.result()
+                at = await self._write(record, calls)
         except (LeaseLost, LedgerUnavailable):
             raise
         except Exception as error:
@@ -299,6 +298,14 @@ class Executor:
         for no, why in result.failed.items():
             next(slot for slot in run.slots if slot.no == no).failure = why
         return self._remember(run, shape.name, n, record, at)
+
+    async def _write(self, record: AttemptRecord, calls: Sequence[CallRecord]) -> Instant:
+        """The attempt and its calls in one group."""
+        if not calls:
+            return await self.worker.attempt(record)
+        attempt = asyncio.ensure_future(self.worker.attempt(record))
+        await asyncio.gather(*map(self.worker.call, calls), attempt)
+        return attempt.result()
 
     def _failed_call(self, run: Carried, no: int, why: UnitFailure) -> CallRecord:
         return CallRecord(

@@ -51,6 +51,7 @@ class LocalEngine:
         on_event: Told of what happens here.
         wanted_events: Event types that go to the outbox as well.
         log_level: The least level that `ctx.log` keeps.
+        caller: How handlers are called; by default in the loop, in threads and in processes.
     """
 
     def __init__(
@@ -66,11 +67,13 @@ class LocalEngine:
         on_event: OnEvent | None = None,
         wanted_events: frozenset[EventType] = frozenset(),
         log_level: int = 20,
+        caller: Caller | None = None,
     ) -> None:
         self._open_worker, self._registry, self._resources = open_worker, registry, resources
         self._pipelines, self._slots, self._connection, self._work = pipelines, max(1, slots), connection, work
         self._on_event, self._wanted, self._log_level = on_event, wanted_events, log_level
         self._log = structlog.get_logger("penstock.engine")
+        self._caller = caller or Caller(self._slots)
         self._shapes = {name: shape_of(registry.pipelines[name]) for name in pipelines}
         self._carrying: dict[asyncio.Task[None], Carried | None] = {}
         self._wake = asyncio.Event()
@@ -83,7 +86,6 @@ class LocalEngine:
 
     async def __aenter__(self) -> Self:
         self._worker = await self._open_worker()
-        self._caller = Caller(self._slots)
         self._executor = self._new_executor()
         return self
 

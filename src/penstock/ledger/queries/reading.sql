@@ -51,5 +51,12 @@ select (select count(*) from penstock.v1_processes p where p.app = %(app)s and p
     select v.state, count(*) as n from penstock.v1_runs v where v.app = %(app)s and v.number in (
       select distinct run_id from penstock.active) group by 1) x) as live,
   (select max(p.created_at) from penstock.plans p join penstock.pipelines q using (pipeline_id) where q.app = %(app)s) as last_plan,
+  (select count(*) from penstock.v1_processes p where p.app = %(app)s and p.state = 'lost'
+    and p.lease_until > now() - interval '1 day') as lost,
+  (select coalesce(json_object_agg(x.name, x.n), '{}') from (
+    select q.name, (p.summary ->> 'repeating')::bigint as n from penstock.pipelines q
+    cross join lateral (
+      select * from penstock.plans y where y.pipeline_id = q.pipeline_id order by y.plan_id desc limit 1) p
+    where q.app = %(app)s) x where x.n > 0) as repeating,
   (select count(*) from penstock.outbox o where o.app = %(app)s) as outbox,
   current_setting('server_version') as server;

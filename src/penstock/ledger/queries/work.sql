@@ -23,6 +23,17 @@ where host = %(host)s and ended_at is null and lost_at is null and process_id <>
 -- name: take_over
 select penstock.take_over(%(dead)s);
 
+-- name: let_strays_go
+-- Lanes that the ledger thinks this process holds, but for those that it knows of, to the front of the claim.
+with l as (
+  update penstock.lanes l set process_id = null, fence = l.fence + 1, next_at = '-infinity'
+  where l.process_id = %(process)s and not exists (
+    select from unnest(%(lanes)s::bigint[], %(fences)s::bigint[]) h(lane, fence)
+    where h.lane = l.lane_id and h.fence = l.fence)
+  returning l.run_id
+)
+update penstock.runs r set process_id = null from l where r.run_id = l.run_id;
+
 -- name: promote
 select penstock.promote(%(spaces)s);
 
@@ -35,6 +46,16 @@ where r.state = 'scheduled' and r.not_before is not null and q.space_id = any(%(
 -- name: record
 select kind, run_id, lane_id, fence, info from penstock.record(%(process)s, %(attempts)s, %(calls)s, %(waits)s, %(ends)s,
   %(k)s, %(spaces)s, %(turn)s, '-infinity');
+
+-- name: record_step
+-- The same as the last statement of a step's transaction, with the number by which its fate can be asked for.
+select r.kind, r.run_id, r.lane_id, r.fence, r.info, pg_current_xact_id()::text
+from (values (1)) one left join penstock.record(%(process)s, %(attempts)s, %(calls)s, null, null, 0, '{}', 0, '-infinity') r
+  on true;
+
+-- name: fate
+-- What became of a transaction whose COMMIT was not answered.
+select pg_xact_status(%(xact)s::xid8);
 
 -- name: spaces
 select q.pipeline_id, q.space_id, q.name from penstock.pipelines q where q.app = %(app)s and q.name = any(%(pipelines)s);

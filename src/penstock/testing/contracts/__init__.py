@@ -10,7 +10,8 @@ Subclass one in a test module, give it its fixtures, and pytest runs it::
 
         async def kill(self, worker): ...
 
-For assertions that explain themselves, a conftest says ``pytest.register_assert_rewrite("penstock.testing.contracts")``.
+For assertions that explain themselves, a conftest has to call
+``pytest.register_assert_rewrite("penstock.testing.contracts")``.
 """
 
 from penstock.testing.contracts.ledger import LedgerContract

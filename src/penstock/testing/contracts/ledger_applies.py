@@ -10,8 +10,8 @@ import pytest
 
 from penstock.model.attempt import RunId
 from penstock.model.shape import Shape
-from penstock.ports.records import Claimed
 from penstock.ports.ledger import Worker
+from penstock.ports.records import Claimed
 from penstock.testing.contracts.ledger_case import STEPS, LedgerCase, Stage, called, listed, names, over, tried
 
 

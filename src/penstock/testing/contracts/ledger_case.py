@@ -1,3 +1,4 @@
+# ruff: noqa: S101 - a contract is made of assertions
 """The stage on which every part of the ledger's contract plays."""
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ VERDICTS: dict[RunEnd, Verdict] = {
     "failed": "failed",
     "cancelled": "cancelled",
 }
+OF_UNIT = ("verdict", "counts", "first", "limit", "until", "alone")
 PATIENCE = 5.0
 """Seconds after which what does not come true is called false."""
 
@@ -57,11 +59,19 @@ def listed(name: str, *, lane: str | None = None, priority: int = 0, version: st
 
 def query(*units: ListedUnit | str, pipeline: str = PIPELINE, **more: Any) -> PlanQuery:
     """What to plan; a name stands for a unit without a lane."""
-    given: dict[str, Any] = {"app": APP, "pipeline": pipeline, "space": pipeline, "shape": STEPS, "definition": "1"}
     wanted = [unit if isinstance(unit, ListedUnit) else listed(unit) for unit in units]
-    if any(unit.lane is not None for unit in wanted):
-        given["lane"] = "lane"
-    return PlanQuery(**{**given, "fields": ("name",), "key": Key({"name": "text"}), "wanted": wanted, **more})
+    given: dict[str, Any] = {
+        "app": APP,
+        "pipeline": pipeline,
+        "space": pipeline,
+        "shape": STEPS,
+        "definition": "1",
+        "fields": ("name",),
+        "key": Key({"name": "text"}),
+        "wanted": wanted,
+        "lane": "lane" if any(unit.lane is not None for unit in wanted) else None,
+    }
+    return PlanQuery(**{**given, **more})
 
 
 def names(claimed: Claimed) -> list[str]:
@@ -69,31 +79,38 @@ def names(claimed: Claimed) -> list[str]:
     return [unit.unit["name"] for unit in claimed.units]
 
 
-def tried(claimed: Claimed, seq: int = 1, step: str = "read", state: AttemptState = "done", **more: Any) -> AttemptRecord:
+def tried(
+    claimed: Claimed, seq: int = 1, step: str = "read", state: AttemptState = "done", **more: Any
+) -> AttemptRecord:
     """An attempt of a claimed run; its outcomes are numbered like its attempts unless said."""
+    given: dict[str, Any] = {"hold": claimed.hold, "seq": seq, "step": step, "attempt": 1, "state": state}
     if state != "open":
-        more = {"ended": seq, "units_left": len(claimed.units), "units_failed": 0, **more}
-    return AttemptRecord(**{"hold": claimed.hold, "seq": seq, "step": step, "attempt": 1, "state": state, **more})
+        given |= {"ended": seq, "units_left": len(claimed.units), "units_failed": 0}
+    return AttemptRecord(**{**given, **more})
 
 
 def called(claimed: Claimed, unit_no: int, step: str = "read", **more: Any) -> CallRecord:
     """A call for one unit of a claimed run."""
-    return CallRecord(**{"hold": claimed.hold, "step": step, "unit_no": unit_no, "state": "done", **more})
+    given: dict[str, Any] = {"hold": claimed.hold, "step": step, "unit_no": unit_no, "state": "done"}
+    return CallRecord(**{**given, **more})
 
 
 def over(claimed: Claimed, state: RunEnd = "completed", **more: Any) -> EndRecord:
     """The end of a claimed run; options of `UnitEnd` go to each unit, those of `EndRecord` to the run."""
-    of_unit = {name: more.pop(name) for name in ("verdict", "counts", "first", "limit", "until", "alone") if name in more}
-    units = tuple(UnitEnd(**{"no": unit.no, "verdict": VERDICTS[state], **of_unit}) for unit in claimed.units)
-    return EndRecord(**{"hold": claimed.hold, "state": state, "units": units, **more})
+    of_unit: dict[str, Any] = {"verdict": VERDICTS[state]}
+    of_unit |= {name: more.pop(name) for name in OF_UNIT if name in more}
+    units = tuple(UnitEnd(no=unit.no, **of_unit) for unit in claimed.units)
+    return EndRecord(hold=claimed.hold, state=state, units=units, **more)
 
 
 async def until(condition: Callable[[], Awaitable[T]]) -> T:
     """What the condition gives as soon as that is true; it is asked again until then."""
     try:
         async with asyncio.timeout(PATIENCE):
-            while not (found := await condition()):
+            found = await condition()
+            while not found:
                 await asyncio.sleep(0.02)
+                found = await condition()
             return found
     except TimeoutError:
         raise AssertionError("this did not come true in time") from None
@@ -144,7 +161,9 @@ class Stage:
         worker = await self.worker()
         return worker, await self.one(worker, [more.get("pipeline", PIPELINE)])
 
-    async def remember(self, worker: Worker, name: str, state: RunEnd, *, version: str | None = None, **more: Any) -> None:
+    async def remember(
+        self, worker: Worker, name: str, state: RunEnd, *, version: str | None = None, **more: Any
+    ) -> None:
         """Run the unit once, forced if need be, to this end."""
         await self.apply(listed(name, version=version), forced=True)
         await worker.end(over(await self.one(worker), state, **more))

@@ -29,9 +29,17 @@ class HistoryContract(LedgerCase):
         later = Instant(float(int(worker.now()) + 60))
         await worker.attempt(
             tried(
-                run, state="failed", units_left=1, units_failed=1, error_class="rate_limit", error="reset",
-                not_before=later, reason="rate_limit", output="null", counts='{"rows": 1}',
-            )  # fmt: skip
+                run,
+                state="failed",
+                units_left=1,
+                units_failed=1,
+                error_class="rate_limit",
+                error="reset",
+                not_before=later,
+                reason="rate_limit",
+                output="null",
+                counts='{"rows": 1}',
+            )
         )
         await worker.attempt(tried(run, 2, "write", "held", reason="quota", not_before=later))
         await worker.attempt(tried(run, 3, "write", "skipped"))
@@ -131,7 +139,7 @@ class HistoryContract(LedgerCase):
         await asyncio.gather(
             worker.attempt(tried(a, state="failed", error_class="data", error=BAD)),
             worker.attempt(tried(b, output=json.dumps({"text": BAD}))),
-            worker.attempt(tried(c, output=json.dumps({"text": BAD}, ensure_ascii=False))),
+            worker.attempt(tried(c, output='{"text": "lone \ud800 text"}')),
             worker.attempt(tried(d)),
             worker.call(called(d, 0, state="failed", error_class="data", error=BAD)),
         )
@@ -157,13 +165,14 @@ class HistoryContract(LedgerCase):
         await stage.apply("a", "b")
         worker = await stage.worker()
         first, second = await stage.claim(worker)
-        results = await asyncio.gather(
-            worker.attempt(tried(first, counts="{no json")),
-            worker.attempt(tried(second)),
-            return_exceptions=True,
-        )
-        assert not isinstance(results[1], BaseException)
-        assert len((await worker.history(second.hold.run)).attempts) == 1
+        for seq, counts in enumerate(("{no json", '{"\ud800": 1}'), 1):
+            results = await asyncio.gather(
+                worker.attempt(tried(first, seq, counts=counts)),
+                worker.attempt(tried(second, seq)),
+                return_exceptions=True,
+            )
+            assert not isinstance(results[1], BaseException)
+            assert len((await worker.history(second.hold.run)).attempts) == seq
         await worker.end(over(first))
 
     async def test_many_at_once_are_all_on_disk(self, stage: Stage) -> None:

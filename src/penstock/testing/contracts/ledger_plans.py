@@ -65,9 +65,7 @@ class PlanContract(LedgerCase):
         assert [gap.lane for gap in await stage.ledger.gaps(plan.id, 0, 9)] == ["x", "y", "x"]
 
     async def test_a_batch_is_cut_in_plan_order_and_never_across_lanes(self, stage: Stage) -> None:
-        plan = await stage.plan(
-            *(listed(name, lane="x" if name in "abce" else "y") for name in "abcde"), shape=BATCHES
-        )
+        plan = await stage.plan(*(listed(name, lane="x" if name in "abce" else "y") for name in "abcde"), shape=BATCHES)
         assert (plan.runs, plan.lanes, plan.longest_lane) == (3, 2, 2)
         await stage.ledger.apply(plan.id, triggered_by="test")
         worker = await stage.worker()

@@ -138,9 +138,14 @@ class ReadingContract(LedgerCase):
         for n, message in enumerate(("one", "bad \x00 and \ud800", "three")):
             worker.log(
                 LogRecord(
-                    run=run.hold.run, step="read", attempt=1, at=worker.now(), level="info", message=message,
+                    run=run.hold.run,
+                    step="read",
+                    attempt=1,
+                    at=worker.now(),
+                    level="info",
+                    message=message,
                     fields={"n": n, "text": "\x00\ud800"} if n else {},
-                )  # fmt: skip
+                )
             )
 
         async def all_there() -> bool:

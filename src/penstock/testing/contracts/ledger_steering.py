@@ -1,4 +1,4 @@
-# ruff: noqa: S101, PLR2004 - a contract is made of assertions and expected numbers
+# ruff: noqa: S101 - a contract is made of assertions and expected numbers
 """What people's orders promise: cancel, pause, resume, forget."""
 
 from __future__ import annotations

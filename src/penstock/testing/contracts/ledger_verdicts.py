@@ -55,9 +55,7 @@ class VerdictContract(LedgerCase):
         ("state", "verdict"),
         [("failed", "failed"), ("failed", "rejected"), ("failed", "no_data"), ("partial", "partial")],
     )
-    async def test_what_holds_is_no_gap_but_told_with_its_date(
-        self, stage: Stage, state: RunEnd, verdict: str
-    ) -> None:
+    async def test_what_holds_is_no_gap_but_told_with_its_date(self, stage: Stage, state: RunEnd, verdict: str) -> None:
         worker = await stage.worker()
         await stage.remember(worker, "a", state, verdict=verdict, counts=True, first=DAY, limit=DAY)
         await stage.remember(worker, "b", state, verdict=verdict, counts=True, first=7 * DAY, limit=7 * DAY)

@@ -154,3 +154,9 @@ async def _rows(conn: psycopg.AsyncConnection[Any], query: bytes) -> list[tuple[
     async with conn.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(query)
         return await cursor.fetchall()
+
+
+if __name__ == "__main__":
+    from aegis.ingest_command import main
+
+    raise SystemExit(main())

@@ -133,6 +133,8 @@ begin
   if not found then
     raise exception 'process % has lost its lease', p_process using errcode = 'PK001';
   end if;
+  -- From here on the process's row is held: who goes silent before COMMIT must not keep take-over waiting.
+  perform set_config('idle_in_transaction_session_timeout', '30s', true);
   if p_attempts is not null then
     return query select 'late', i.run_id, null::bigint, r.fence, json_build_object('state', r.state)
       from record_attempts(p_attempts, v_now) i left join runs r using (run_id);

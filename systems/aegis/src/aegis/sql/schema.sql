@@ -1,4 +1,5 @@
--- The tables of aegis. Running this again changes nothing.
+-- The tables of aegis. Running this again changes nothing, nor does running it twice at once.
+select pg_advisory_xact_lock(hashtext('aegis.schema'));
 
 -- Which databases hold what of a bank's quarter. Other systems write to it too: only 'transcripts' is ours.
 create table if not exists aegis_data_availability (
@@ -26,6 +27,10 @@ create table if not exists aegis_transcripts (
     flags text[] not null default '{}',
     notice text,
     ingested_at timestamptz not null default now(),
+    -- What a report is made from: the text, and the notice at the report's head. Another version makes it stale.
+    source_version text not null generated always as (
+        case when notice is null then sha256 else sha256 || ':' || md5(notice) end
+    ) stored,
     unique (bank_id, fiscal_year, quarter)
 );
 
@@ -55,6 +60,17 @@ create table if not exists aegis_reports (
     generated_at timestamptz not null default now(),
     unique (bank_id, fiscal_year, quarter, report_type)
 );
+
+-- A table of the system before this one has the columns of the key only.
+alter table aegis_reports
+    add column if not exists bank_symbol varchar,
+    add column if not exists docx_path text,
+    add column if not exists markdown_path text,
+    add column if not exists source_version text,
+    add column if not exists writer text,
+    add column if not exists cost_usd numeric not null default 0,
+    add column if not exists notice text,
+    add column if not exists generated_at timestamptz not null default now();
 
 -- Bank-periods to be done before others: the higher number first.
 create table if not exists aegis_priorities (

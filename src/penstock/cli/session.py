@@ -1,0 +1,75 @@
+"""What every command on an app needs: settings, logs on stderr, the app, and a client for one call."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Coroutine
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import typer
+
+from penstock.cli.options import Choices
+
+if TYPE_CHECKING:
+    from penstock.app import App
+    from penstock.cli.finding import Found
+    from penstock.config import Settings
+    from penstock.operations.client import Client
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One command's settings and app."""
+
+    settings: Settings
+    found: Found
+
+    @property
+    def app(self) -> App:
+        """The app."""
+        return self.found.app
+
+    def ask(self, work: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
+        """Run one piece of work with a client. What user's code prints goes to stderr: stdout is for data."""
+        import asyncio
+
+        async def inside() -> T:
+            async with self.app.client(self.settings) as client:
+                return await work(client)
+
+        with redirect_stdout(sys.stderr):
+            return asyncio.run(inside())
+
+
+def settings_for(ctx: typer.Context, app: str | None = None, lanes: int | None = None) -> Settings:
+    """The settings that hold for this command; logs follow them from here on.
+
+    Raises:
+        SettingError: One does not fit.
+    """
+    from penstock.cli.logs import configure
+    from penstock.config import load_settings
+
+    choices = ctx.find_object(Choices)
+    settings = load_settings({"app": app or (choices.app if choices else None), "lanes": lanes})
+    configure(settings.level)
+    return settings
+
+
+def open_session(ctx: typer.Context, app: str | None, *, lanes: int | None = None) -> Session:
+    """Settings and the app of this command.
+
+    Raises:
+        PenstockError: See `finding.find_app`.
+    """
+    from penstock.cli.finding import find_app
+
+    settings = settings_for(ctx, app, lanes)
+    with redirect_stdout(sys.stderr):
+        found = find_app(settings)
+    found.app.settings = settings
+    return Session(settings, found)

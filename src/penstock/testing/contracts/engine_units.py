@@ -1,0 +1,15 @@
+"""The unit of the engine's contract, in a module that needs no pytest."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Letter(NamedTuple):
+    """What should exist."""
+
+    name: str
+    lane: str = "x"
+
+
+A, B, C = Letter("a"), Letter("b"), Letter("c")

@@ -1,0 +1,1 @@
+"""Connections to aegis's database for code outside of runs."""

@@ -1,0 +1,115 @@
+"""Reports that should exist for every transcript there is, and how one is made."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from psycopg import AsyncConnection
+
+import penstock as ps
+from aegis.institutions import load_institutions
+from aegis.queries import queries
+from aegis.reports import CallTranscript, Draft, Section, typeset
+from aegis.settings import Settings
+from aegis.writers import Writer, open_writer
+
+RETRIED: tuple[ps.ErrorClass, ...] = ("network", "timeout", "rate_limit", "unknown")
+"""Failures that another attempt may cure; all others are final."""
+
+
+class Report(NamedTuple):
+    """A report that should exist."""
+
+    bank_id: int
+    bank_symbol: str
+    bank_name: str
+    fiscal_year: int
+    quarter: str
+    report_type: str
+
+
+def monitored(settings: Settings) -> Mapping[str, object]:
+    """Whose reports are wanted."""
+    return {"symbols": list(load_institutions(settings.institutions))}
+
+
+def retries(attempts: int, first: float, limit: float) -> dict[ps.ErrorClass, ps.Retry]:
+    """So many attempts in all, the waits between them doubled from the first (in seconds) up to the limit."""
+    return dict.fromkeys(RETRIED, ps.Retry(attempts=attempts, first=first, limit=limit, jitter=False))
+
+
+reports = ps.Pipeline(
+    "aegis_reports",
+    Report,
+    gaps=ps.SqlGaps("sql/wanted.sql", "sql/existing.sql", binds=monitored),
+    key=("bank_id", "fiscal_year", "quarter", "report_type"),
+    lane="bank_symbol",
+    order=("-fiscal_year", "-quarter", "bank_id", "report_type"),
+    retry=retries(attempts=3, first=5, limit=300),
+    remember=0,
+)
+
+
+@reports.step
+async def write(ctx: ps.Context[Report], writer: Writer, settings: Settings) -> Draft:
+    """The report's files. An attempt that died in the fifth section goes on at the fifth."""
+    async with ctx.connection() as conn:
+        transcript, version = await read_transcript(conn, ctx.unit)
+    report_type = ctx.unit.report_type
+    topics = writer.topics(report_type)
+    sections: list[Section] = []
+    for topic in topics:
+        # Quotes are offsets into this very text: a section of another version must never be taken over.
+        key = f"{version}/{writer.name}/{topic}"
+        sections.append(await ctx.once(key, write_section, writer, transcript, topic))
+        ctx.progress(len(sections), len(topics))
+    folder = settings.reports_dir.resolve()
+    draft = await asyncio.to_thread(typeset, sections, transcript, report_type, folder, writer=writer.name)
+    return draft.model_copy(update={"source_version": version})
+
+
+@reports.step
+async def record(report: Report, db: ps.Transaction, draft: Draft = write.output) -> str:
+    """The report's row, in one transaction with the completion of the run; gives the path of the Word file."""
+    await db.execute(
+        queries("reports.sql")["record_report"].decode(),
+        {
+            **report._asdict(),
+            "docx_path": str(draft.docx),
+            "markdown_path": str(draft.markdown),
+            "source_version": draft.source_version,
+            "writer": draft.writer,
+            "cost_usd": draft.cost_usd,
+            "notice": draft.notice,
+        },
+    )
+    return str(draft.docx)
+
+
+async def write_section(writer: Writer, transcript: CallTranscript, topic: str) -> Section:
+    """One section: what is kept between attempts."""
+    return await writer.section(transcript, topic)
+
+
+async def read_transcript(conn: AsyncConnection[Any], report: Report) -> tuple[CallTranscript, str]:
+    """A report's transcript and its version; `NoData` where there is none."""
+    cursor = await conn.execute(queries("reports.sql")["read_transcript"], report._asdict())
+    row = await cursor.fetchone()
+    if row is None:
+        raise ps.NoData("No transcript data found")
+    text, sha256, notice, version = row
+    transcript = CallTranscript(
+        text=text,
+        sha256=sha256,
+        bank_name=report.bank_name,
+        bank_symbol=report.bank_symbol,
+        fiscal_year=report.fiscal_year,
+        quarter=report.quarter,
+        notice=notice,
+    )
+    return transcript, str(version)
+
+
+app = ps.App("aegis", [reports], settings=Settings, resources=[open_writer])

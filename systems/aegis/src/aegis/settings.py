@@ -1,0 +1,86 @@
+"""What can be set: `AEGIS_…` in the environment or `.env`, then the `settings:` block of `penstock.yaml`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from dotenv import load_dotenv
+from pydantic import ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+import penstock as ps
+from aegis.institutions import DEFAULT_PATH
+
+_FILE = "penstock.yaml"
+
+
+class Settings(BaseSettings):
+    """The settings of aegis; the database's are Penstock's own.
+
+    Attributes:
+        institutions: The file of the monitored institutions.
+        reports_dir: The folder that reports are written to; a relative one is taken from the current folder.
+        writer: Who writes the sections.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="AEGIS_", frozen=True)
+
+    institutions: Path = DEFAULT_PATH
+    reports_dir: Path = Path("reports")
+    writer: Literal["extractive"] = "extractive"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Scripts ask for settings outside of a run too, so the file is read here as Penstock reads it in one."""
+        return (
+            init_settings,
+            env_settings,
+            dotenv_settings,
+            file_secret_settings,
+            InitSettingsSource(settings_cls, init_kwargs=_block(Path.cwd())),
+        )
+
+
+def _block(here: Path) -> dict[str, Any]:
+    """The `settings:` block of the nearest file upwards; of a file that cannot be read Penstock tells in its words."""
+    found = next((path / _FILE for path in (here, *here.parents) if (path / _FILE).is_file()), None)
+    if found is None:
+        return {}
+    try:
+        body: Any = yaml.safe_load(found.read_text(encoding="utf-8"))
+        return dict(body["settings"])
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return {}
+
+
+def load_settings() -> Settings:
+    """The settings that hold here, for code outside of runs.
+
+    Raises:
+        SettingError: A value does not fit; the message names it.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        name = "AEGIS_" + "_".join(str(part) for part in fault["loc"]).upper()
+        raise ps.SettingError(f"{name}={fault['input']}: {fault['msg']}.") from None
+
+
+def read_env_file() -> None:
+    """Takes over what `.env` in the current folder sets, where the environment does not."""
+    load_dotenv(Path(".env"))

@@ -1,0 +1,61 @@
+-- Queries around the making of reports. Each begins with "-- name:" and its purpose.
+
+-- name: tables_ready
+-- Whether all tables are there, with the newest of their columns; taken from the catalogue, so it waits for nobody.
+select count(*) = 6
+from (
+    values
+        ('aegis_data_availability', 'database_names'),
+        ('aegis_transcripts', 'source_version'),
+        ('aegis_rejected_files', 'reason'),
+        ('aegis_reports', 'source_version'),
+        ('aegis_reports', 'generated_at'),
+        ('aegis_priorities', 'priority')
+) needed (table_name, column_name)
+join pg_attribute c on c.attrelid = to_regclass(needed.table_name) and c.attname = needed.column_name
+where not c.attisdropped;
+
+-- name: overview
+-- How many bank-periods have transcripts, and how many reports of the two types exist.
+select
+    (select count(*) from aegis_data_availability where 'transcripts' = any (database_names)),
+    (select count(*) from aegis_reports where report_type = any (%(report_types)s));
+
+-- name: read_transcript
+-- A report's transcript.
+select text, sha256, notice, source_version
+from aegis_transcripts
+where bank_id = %(bank_id)s and fiscal_year = %(fiscal_year)s and quarter = %(quarter)s;
+
+-- name: record_report
+-- A report that was made, in the place of the one before.
+insert into aegis_reports (
+    bank_id, fiscal_year, quarter, report_type, bank_symbol, docx_path, markdown_path, source_version, writer, cost_usd,
+    notice
+)
+values (
+    %(bank_id)s, %(fiscal_year)s, %(quarter)s, %(report_type)s, %(bank_symbol)s, %(docx_path)s, %(markdown_path)s,
+    %(source_version)s, %(writer)s, %(cost_usd)s, %(notice)s
+)
+on conflict (bank_id, fiscal_year, quarter, report_type) do update
+set bank_symbol = excluded.bank_symbol,
+    docx_path = excluded.docx_path,
+    markdown_path = excluded.markdown_path,
+    source_version = excluded.source_version,
+    writer = excluded.writer,
+    cost_usd = excluded.cost_usd,
+    notice = excluded.notice,
+    generated_at = now();
+
+-- name: report_paths
+-- Where a report lies; reports of the system before this one have no path.
+select docx_path, markdown_path
+from aegis_reports
+where bank_id = %(bank_id)s
+    and fiscal_year = %(fiscal_year)s
+    and quarter = %(quarter)s
+    and report_type = %(report_type)s;
+
+-- name: transcript_versions
+-- What every transcript is, to tell samples from others.
+select sha256 from aegis_transcripts;
