@@ -40,6 +40,7 @@ class Caller:
     def __init__(self, threads: int) -> None:
         self._threads = ThreadPoolExecutor(max_workers=max(1, threads), thread_name_prefix="penstock-step")
         self._processes = ProcessPool()
+        self.on_stubborn: Callable[[str], None] = _ignore
 
     async def attempt(
         self,
@@ -101,6 +102,7 @@ class Caller:
             cancelled = True
             scope.reschedule(loop.time())
 
+        late = loop.call_later(timeout + STUBBORN, self._gives_up, step)
         run.interrupts.append(interrupt)
         try:
             async with scope:
@@ -112,17 +114,23 @@ class Caller:
                 raise TimeoutError(_too_long(step, timeout)) from None
             raise
         finally:
+            late.cancel()
             run.interrupts.remove(interrupt)
 
+    def _gives_up(self, step: Step[Any]) -> None:
+        self.on_stubborn(f"{step} was interrupted and did not go within {STUBBORN:.0f} s.")
+
     async def _until_cancelled(self, run: Carried, step: Step[Any], arguments: Mapping[str, Any]) -> Any:
-        task = asyncio.current_task()
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
         cancelled = False
+        late: asyncio.TimerHandle | None = None
 
         def interrupt() -> None:
-            nonlocal cancelled
+            nonlocal cancelled, late
             if task is not None and not cancelled:
                 cancelled = True
                 task.cancel()
+                late = loop.call_later(STUBBORN, self._gives_up, step)
 
         run.interrupts.append(interrupt)
         try:
@@ -133,6 +141,8 @@ class Caller:
             raise
         finally:
             run.interrupts.remove(interrupt)
+            if late is not None:
+                late.cancel()
             if cancelled and task is not None:
                 task.uncancel()
 
@@ -212,6 +222,14 @@ def _inject(thread: int, error: type[BaseException] | None) -> None:
     """Raise this in a thread at its next step in Python; None takes back what was not raised yet."""
     given = None if error is None else ctypes.py_object(error)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), given)
+
+
+def _ignore(_: str) -> None:
+    """Nobody wants to know."""
+
+
+CALLERS: Final = frozenset({Caller._in_loop.__code__, Caller._until_cancelled.__code__})  # noqa: SLF001 - this module's
+"""The code that awaits async handlers: where it stands on the stack, `run` and `step` say whose handler runs."""
 
 
 async def _until(run: Carried, future: asyncio.Future[Any], timeout: float | None) -> str | None:  # noqa: ASYNC109

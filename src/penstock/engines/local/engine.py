@@ -15,11 +15,12 @@ import structlog
 from penstock.definition.pipeline import Pipeline
 from penstock.definition.registry import Registry
 from penstock.definition.shaping import shape_of
-from penstock.engines.executor.calling import Caller, StubbornHandler
+from penstock.engines.executor.calling import CALLERS, Caller, StubbornHandler
 from penstock.engines.executor.carried import Carried
 from penstock.engines.executor.ending import end_record
 from penstock.engines.executor.execute import Executor
 from penstock.engines.executor.resources import Resources
+from penstock.engines.executor.watch import Culprit, LoopWatch
 from penstock.engines.local.effects import LocalEffects, Released
 from penstock.model.attempt import Ended, PlanId, RunId
 from penstock.model.errors import LeaseLost, LedgerUnavailable, PenstockError
@@ -28,7 +29,7 @@ from penstock.model.states import EventType
 from penstock.planning.drive import drive
 from penstock.ports.engine import Drained, OnEvent
 from penstock.ports.ledger import Worker
-from penstock.ports.records import Claimed, History, WaitRecord
+from penstock.ports.records import Claimed, History, LogRecord, WaitRecord
 
 POLL = 5.0
 """Seconds between looks for work where no news comes."""
@@ -73,7 +74,7 @@ class LocalEngine:
         self._pipelines, self._slots, self._connection, self._work = pipelines, max(1, slots), connection, work
         self._on_event, self._wanted, self._log_level = on_event, wanted_events, log_level
         self._log = structlog.get_logger("penstock.engine")
-        self._caller = caller or Caller(self._slots)
+        self._caller, self._watches = caller or Caller(self._slots), caller is None
         self._shapes = {name: shape_of(registry.pipelines[name]) for name in pipelines}
         self._carrying: dict[asyncio.Task[None], Carried | None] = {}
         self._wake = asyncio.Event()
@@ -87,9 +88,13 @@ class LocalEngine:
     async def __aenter__(self) -> Self:
         self._worker = await self._open_worker()
         self._executor = self._new_executor()
+        self._caller.on_stubborn = self._give_up
+        self._watch = LoopWatch(CALLERS, self._warn) if self._watches else None
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        if self._watch is not None:
+            self._watch.close()
         await self._cancel_all()
         await self._caller.close()
         await self._worker.close()
@@ -98,6 +103,8 @@ class LocalEngine:
         """Carry out what is there until nothing is left; see `ports.engine`."""
         while True:
             try:
+                if self._stubborn is not None:
+                    break
                 if self._worker.lost:
                     await self._start_over()
                 claimed = await self._fill()
@@ -234,7 +241,7 @@ class LocalEngine:
                 await asyncio.shield(self._let_go(run, Released(worker.now(), "handover")))
             raise
         except StubbornHandler as error:
-            self._stubborn = str(error)
+            self._give_up(str(error))
             return None
         event: EventType = "execution.completed" if ended.state in ("completed", "partial") else "execution.failed"
         record = end_record(
@@ -263,7 +270,27 @@ class LocalEngine:
         tasks = list(self._carrying)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:  # one that will not go must not hold up the others
+            await asyncio.wait(tasks, timeout=None if self._stubborn is None else 1.0)
+
+    def _give_up(self, why: str) -> None:
+        self._stubborn = why
+        self._wake.set()
+
+    def _warn(self, culprit: Culprit, seconds: float) -> None:
+        message = culprit.message(seconds)
+        self._log.warning(message)
+        self._worker.log(
+            LogRecord(
+                run=culprit.run.id,
+                step=culprit.step,
+                attempt=None,
+                at=self._worker.now(),
+                level="warning",
+                message=message,
+                fields={},
+            )
+        )
 
     async def _start_over(self) -> None:
         """The lease is lost: everything in hand belongs to others now. Begin anew with a new lease."""

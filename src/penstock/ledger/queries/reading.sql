@@ -59,4 +59,7 @@ select (select count(*) from penstock.v1_processes p where p.app = %(app)s and p
       select * from penstock.plans y where y.pipeline_id = q.pipeline_id order by y.plan_id desc limit 1) p
     where q.app = %(app)s) x where x.n > 0) as repeating,
   (select count(*) from penstock.outbox o where o.app = %(app)s) as outbox,
+  (select coalesce(json_agg(distinct g.message), '[]') from (
+    select level, message from penstock.logs order by log_id desc limit 10000) g
+    where g.level = 'warning' and g.message like '%% held the event loop for %%') as held,
   current_setting('server_version') as server;
