@@ -88,7 +88,9 @@ def bare(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     yield Cli(tmp_path, capsys, monkeypatch)
     sys.path[:] = path
     for name in set(sys.modules) - modules:
-        if str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(tmp_path)):
+        module = sys.modules[name]
+        places = [*getattr(module, "__path__", ()), getattr(module, "__file__", None)]
+        if any(str(place).startswith(str(tmp_path)) for place in places):
             del sys.modules[name]
     structlog.reset_defaults()
 

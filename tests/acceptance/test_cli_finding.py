@@ -43,18 +43,18 @@ def test_an_installed_app_by_its_name(bare: Cli, monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_order_of_places(bare: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("flag", "env", "yaml", "toml", "installed", "pipelines"):
+    for name in ("by_flag", "by_env", "by_yaml", "by_toml", "installed", "pipelines"):
         bare.write(f"{name}.py", app_text(app=name))
     assert found(bare).startswith("pipelines (pipelines.py, from the files here)")
     monkeypatch.setattr(finding, "installed_apps", lambda: [("thing", "installed:app")])
     assert found(bare).startswith("installed (thing, from the installed apps)")
-    bare.write("pyproject.toml", '[tool.penstock]\napp = "toml:app"\n')
-    assert found(bare).startswith("toml (toml:app, from pyproject.toml)")
-    bare.write("penstock.yaml", "app: yaml.py\n")
-    assert found(bare).startswith("yaml (yaml.py, from penstock.yaml)")
-    bare.set("PENSTOCK_APP", "env")
-    assert found(bare).startswith("env (env, from PENSTOCK_APP)")
-    assert found(bare, "--app", "flag").startswith("flag (flag, from --app)")
+    bare.write("pyproject.toml", '[tool.penstock]\napp = "by_toml:app"\n')
+    assert found(bare).startswith("by_toml (by_toml:app, from pyproject.toml)")
+    bare.write("penstock.yaml", "app: by_yaml.py\n")
+    assert found(bare).startswith("by_yaml (by_yaml.py, from penstock.yaml)")
+    bare.set("PENSTOCK_APP", "by_env")
+    assert found(bare).startswith("by_env (by_env, from PENSTOCK_APP)")
+    assert found(bare, "--app", "by_flag").startswith("by_flag (by_flag, from --app)")
 
 
 @pytest.mark.parametrize("file", ["pyproject.toml", "penstock.yaml"])
@@ -95,8 +95,8 @@ def test_no_app(bare: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     assert told.status == 2
     assert told.err == (
         "No app found. Say where it is: penstock --app aegis.pipelines:app …, or in pyproject.toml [tool.penstock] "
-        'app = "aegis.pipelines:app". Looked for: --app, PENSTOCK_APP, penstock.yaml, pyproject.toml, installed apps (none), '
-        "app.py, pipelines.py, main.py.\n"
+        'app = "aegis.pipelines:app". Looked for: --app, PENSTOCK_APP, penstock.yaml, pyproject.toml, installed apps '
+        "(none), app.py, pipelines.py, main.py.\n"
     )
 
 

@@ -8,25 +8,8 @@ import pytest
 from tests.acceptance.conftest import Cli
 
 COMMANDS = [
-    "init",
-    "demo",
-    "plan",
-    "run",
-    "apply",
-    "retry",
-    "why",
-    "logs",
-    "cancel",
-    "pause",
-    "resume",
-    "discard",
-    "doctor",
-    "runs-list",
-    "runs-show",
-    "units-list",
-    "db-upgrade",
-    "db-status",
-    "config-show",
+    *("init", "demo", "plan", "run", "apply", "retry", "why", "logs", "cancel", "pause", "resume", "discard", "doctor"),
+    *("runs-list", "runs-show", "units-list", "db-upgrade", "db-status", "config-show"),
 ]
 
 

@@ -40,7 +40,8 @@ class Proxy:
 
     def __init__(self, url: str, folder: Path, decide: Callable[[Moment], How | None]) -> None:
         self._server, self._folder, self._decide = conninfo_to_dict(url), folder, decide
-        self.url = f"postgresql://{self._server.get('user', 'postgres')}@/{self._server['dbname']}?host={folder}&port={PORT}"
+        user, database = self._server.get("user", "postgres"), self._server["dbname"]
+        self.url = f"postgresql://{user}@/{database}?host={folder}&port={PORT}"
         self.cuts: Counter[tuple[Moment, How]] = Counter()
 
     @contextmanager

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AbstractContextManager
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Self
 
 from penstock.cli.faults import say
 from penstock.cli.spoken import clock, length, unit_words
@@ -20,14 +19,18 @@ SECONDS_BETWEEN_PROGRESS = 10.0
 MOST_BARS = 12
 
 
-class Watcher(Protocol):
+class Watcher(ABC):
     """Is told of every event; entered while a plan is carried out."""
 
-    def __call__(self, event: Event) -> None: ...
-    def __enter__(self) -> Self: ...
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    @abstractmethod
+    def __call__(self, event: Event) -> None:
+        """Show it."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        return
 
 
 def watcher(pipeline: Pipeline[Any], total: int) -> Watcher:
@@ -48,16 +51,13 @@ def shown_unit(pipeline: Pipeline[Any], event: Event) -> str:
     return unit_words(body, pipeline.key) + (f" +{more}" if more > 0 else "")  # pyright: ignore[reportUnknownArgumentType]
 
 
-class Lines(AbstractContextManager["Lines"]):
+class Lines(Watcher):
     """One line per event: when, which run, which unit, what."""
 
     def __init__(self, pipeline: Pipeline[Any]) -> None:
         self._pipeline = pipeline
         self._began: dict[int, float] = {}
         self._said: dict[int, float] = {}
-
-    def __exit__(self, *exc: object) -> None:
-        pass
 
     def __call__(self, event: Event) -> None:
         words = self._words(event)
@@ -87,7 +87,7 @@ class Lines(AbstractContextManager["Lines"]):
                 return None
 
 
-class Bars(AbstractContextManager["Bars"]):
+class Bars(Watcher):
     """A bar for the whole plan, and one for each run that is under way."""
 
     def __init__(self, pipeline: Pipeline[Any], total: int) -> None:

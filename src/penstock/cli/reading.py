@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -267,7 +268,7 @@ def logs(
     for row in rows:
         _tell_log(row)
     if follow and found.completed_at is None:
-        session.ask(lambda client: _follow(client, number, rows[-1]["number"] if rows else 0))
+        found = session.ask(lambda client: _follow(client, number, rows[-1]["number"] if rows else 0))
     elif not rows:
         printing.line(f"Run {found.number} of {found.pipeline} is {found.state} and said nothing.")
     if found.error:
@@ -297,25 +298,27 @@ async def _all_logs(client: Client, run: UUID | int, after: int) -> list[Mapping
     return found
 
 
-async def _follow(client: Client, run: UUID | int, after: int) -> None:
+async def _follow(client: Client, run: UUID | int, after: int) -> Run[Any]:
+    """Tell what is said until the run is over; stdout itself, since what user's code prints is kept from it."""
     import asyncio
     import sys
 
     while True:
-        over = (await client.show_run(run)).completed_at is not None
+        found = await client.show_run(run)
         for row in await _all_logs(client, run, after):
             after = row["number"]
             _tell_log(row, sys.__stdout__)
-        if over:
-            return
+        if found.completed_at is not None:
+            return found
         await asyncio.sleep(POLL)
 
 
 def _tell_log(row: Mapping[str, Any], to: Any = None) -> None:
-    fields = " ".join(f"{name}={value}" for name, value in (row["fields"] or {}).items())
+    values: dict[str, Any] = row["fields"] or {}
+    fields = " ".join(f"{name}={value}" for name, value in values.items())
     step = f"{row['step']}#{row['attempt']}" if row["step"] else "run"
     level = str(row["level"]).upper()
-    at = row["at"].strftime("%Y-%m-%d %H:%M:%S")
+    at = row["at"].astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
     text = f"{printing.dim(at)}  {printing.state(level):7}  {step}  {row['message']}"
     text = f"{text}  {printing.dim(fields)}" if fields else text
     if to is None:
@@ -352,8 +355,6 @@ def _output(value: object) -> str | None:
 
 
 def _shown(value: object) -> object:
-    from datetime import datetime
-
     if isinstance(value, datetime):
         return moment(value)
     if isinstance(value, bool):

@@ -76,12 +76,17 @@ def apply(
 ) -> None:
     """Carry out exactly this plan, or go on with it."""
     from penstock.cli.words import identity
+    from penstock.model.errors import NotFound
 
     session = open_session(ctx, app, lanes=lanes)
     number = identity(plan, "plan")
 
     async def work(client: Client) -> tuple[Plan[Any], Summary[Any], bool]:
-        return await carry_out(session, client, await client.show_plan(number))
+        try:
+            found = await client.show_plan(number)
+        except NotFound as error:
+            raise NotFound(f"{error} A plan is made by: penstock plan.") from None
+        return await carry_out(session, client, found)
 
     finish(session, session.ask(work), as_json=as_json)
 

@@ -84,8 +84,9 @@ def tell_summary(pipeline: Pipeline[Any], plan: Plan[Any], summary: Summary[Any]
         printing.line(f"{counted(summary.deferred, 'run')} {word}: penstock apply {plan.number} goes on.")
     for reason, number in summary.dropped.items():
         printing.line(f"{counted(number, 'unit')} dropped: {reason}.")
-    for note in notes(plan):
-        printing.line(note)
+    if not stopped:
+        for note in notes(plan):
+            printing.line(note)
 
 
 def _tell_failure(pipeline: Pipeline[Any], run: Run[Any]) -> None:

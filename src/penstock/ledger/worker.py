@@ -264,6 +264,7 @@ class PostgresWorker:
             cancel=info["cancel"],
             losses=info["losses"],
             tries=info["tries"],
+            copied=info["copied"],
         )
 
     async def _listen(self) -> None:

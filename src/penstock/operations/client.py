@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from typing_extensions import TypeVar
@@ -255,7 +255,8 @@ class Client:
             pipeline: Whose unit.
             unit: The unit, or the values of its key's fields: facts need not be known.
         """
-        key = {name: unit[name] if isinstance(unit, Mapping) else getattr(unit, name) for name in pipeline.key}
+        values = cast("Mapping[str, Any]", unit) if isinstance(unit, Mapping) else None
+        key = {name: getattr(unit, name) if values is None else values[name] for name in pipeline.key}
         text = pipeline.units.key.text(key)
         row = await self._ledger.unit(app=self._registry.name, pipeline=pipeline.name, key=text)
         presence: dict[str, Any] = {"wanted": {"version": (row or {}).get("source_version")}, "ledger_only": True}

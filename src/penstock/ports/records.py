@@ -131,7 +131,10 @@ class HeldUnit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """A run that this process holds now. `claims` above 1 means that it had begun before."""
+    """A run that this process holds now.
+
+    `claims` above 1 means that it had begun before, `copied` that it may have taken over steps of another run.
+    """
 
     hold: Hold
     uuid: UUID
@@ -145,6 +148,7 @@ class Claimed:
     cancel: bool = False
     losses: int = 0
     tries: int = 0
+    copied: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,6 +91,7 @@ class Movement:
             cancel=run.cancel_requested,
             losses=run.losses,
             tries=run.tries,
+            copied=run.claims == 1 and bool(run.attempts or run.calls),
         )
 
     def attempt(self, run: Run, record: AttemptRecord) -> Instant:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -101,9 +100,9 @@ class Commands:
 
 def copy_of_script(to: Path, **constants: object) -> Path:
     """The script with other constants at its top, as an operator edits them."""
-    text = SCRIPT.read_text(encoding="utf-8")
+    lines = SCRIPT.read_text(encoding="utf-8").splitlines()
     for name, value in constants.items():
-        text, count = re.subn(rf"(?m)^{name} = [^#\n]+?( *#.*)?$", lambda _, n=name, v=value: f"{n} = {v!r}", text)
-        assert count == 1, name
-    to.write_text(text, encoding="utf-8")
+        (at,) = [number for number, line in enumerate(lines) if line.startswith(f"{name} = ")]
+        lines[at] = f"{name} = {value!r}"
+    to.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return to

@@ -16,7 +16,7 @@ from aegis import orchestrator
 from aegis.ingest_command import load
 from aegis.institutions import load_institutions
 from aegis.orchestrator import Limits
-from aegis.pipelines import Report, reports
+from aegis.pipelines import reports
 from aegis.reports import CallTranscript, ExtractiveWriter, Section
 from aegis.samples import write_samples
 from aegis.settings import Settings
@@ -83,7 +83,7 @@ def writer(monkeypatch: pytest.MonkeyPatch) -> Generator[Flaky]:
 
 
 def limits(folder: Path, **more: Any) -> Limits:
-    given = {"attempts": 3, "first_delay": 0.6, "longest_delay": 0.8, "parallel": 4, **more}
+    given: dict[str, Any] = {"attempts": 3, "first_delay": 0.6, "longest_delay": 0.8, "parallel": 4, **more}
     return Limits(lock_file=folder / "lock", **given)
 
 
@@ -203,8 +203,3 @@ def test_a_killed_run_is_finished_and_counted_by_the_next(tmp_path: Path, databa
     assert f"Total Jobs: {made}" in second.lines
     assert commands.rows("select count(*), count(distinct docx_path) from aegis_reports") == [(56, 56)]
     assert commands.orchestrate().lines == ["[INFO] No gaps identified, nothing to do"]
-
-
-def test_reports_name_their_units() -> None:
-    unit = Report(1, "RY", "Royal Bank of Canada", 2025, "Q2", "Call Summary")
-    assert orchestrator.job(unit) == "RY 2025 Q2 [call_summary]"

@@ -207,6 +207,8 @@ class _Thread:
         try:
             self._inside = me
             return self._step.handler(**self._arguments)
+        except StopIteration as error:  # a future refuses to carry it, and would never be done
+            raise RuntimeError(f"{self._step} raised StopIteration") from error
         finally:
             with self._guard:
                 self._inside = None

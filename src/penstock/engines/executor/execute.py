@@ -132,9 +132,13 @@ class Executor:
         except (LeaseLost, LedgerUnavailable, StubbornHandler):
             await _drop(transaction)
             raise
-        except asyncio.CancelledError:
-            await asyncio.shield(_drop(transaction))
-            raise
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                await asyncio.shield(_drop(transaction))
+                raise
+            # nobody cancelled us: the handler awaited something that was cancelled
+            result = _Result("failed", failure=classify(error, self.worker.now(), self.errors))
         except Cancelled:
             result = _Result("cancelled")
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its failure, SystemExit too

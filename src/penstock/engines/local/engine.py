@@ -220,7 +220,7 @@ class LocalEngine:
         worker, executor = self._worker, self._executor
         pipeline = self._registry.pipelines[claimed.pipeline]
         begun = claimed.claims > 1
-        history = await worker.history(claimed.hold.run) if begun else History()
+        history = await worker.history(claimed.hold.run) if begun or claimed.copied else History()
         shape = claimed.shape if history.attempts else self._shapes.get(claimed.pipeline) or shape_of(pipeline)
         run = Carried(claimed, pipeline, shape, history)
         if task := asyncio.current_task():

@@ -26,7 +26,9 @@ class EngineBatchContract(EngineCase):
             return text.upper()
 
         @pipeline.step
-        async def load(units: list[Letter], fetched: list[str] = fetch.outputs, shouted: list[str] = shout.outputs) -> int:
+        async def load(
+            units: list[Letter], fetched: list[str] = fetch.outputs, shouted: list[str] = shout.outputs
+        ) -> int:
             assert (units, fetched, shouted) == ([A, B, C], ["aa", "bb", "cc"], ["AA", "BB", "CC"])
             return len(units)
 

@@ -99,8 +99,8 @@ class EngineSteeringContract(EngineCase):
 
         @pipeline.step
         def work() -> None:
-            loop.call_soon_threadsafe(began.set)
             try:
+                loop.call_soon_threadsafe(began.set)
                 while True:
                     sum(range(1000))
             finally:

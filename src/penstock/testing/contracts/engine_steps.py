@@ -215,7 +215,9 @@ class StepContract(EngineCase):
         assert run.error is not None
         assert run.error.startswith("letters.count returned str, which does not fit its annotation")
 
-    @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit()])
+    @pytest.mark.parametrize(
+        "error", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit(), StopIteration()]
+    )
     @pytest.mark.parametrize("plain", [False, True])
     async def test_whatever_a_handler_raises_fails_its_step_alone(
         self, play: Play, error: BaseException, *, plain: bool

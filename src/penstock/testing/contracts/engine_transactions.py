@@ -19,12 +19,14 @@ INSERT = "insert into rows values (%(name)s, %(other)s)"
 class TransactionContract(EngineCase):
     """Steps that ask for `ps.Transaction`."""
 
-    @pytest.fixture(autouse=True)
-    def _needs_database(self) -> None:
+    @pytest.fixture
+    def writing(self, play: Play) -> Play:
+        """The stage, if steps can write there."""
         if not self.has_database:
             pytest.skip("this ledger has no database")
+        return play
 
-    async def test_rows_are_there_once_however_often_the_step_was_tried(self, play: Play) -> None:
+    async def test_rows_are_there_once_however_often_the_step_was_tried(self, writing: Play) -> None:
         pipeline = letters(retry=QUICK)
 
         @pipeline.step
@@ -33,9 +35,9 @@ class TransactionContract(EngineCase):
             if ctx.attempt < 3:
                 raise ConnectionError("reset")
 
-        assert await _played(play, pipeline, A) == (["completed"], ["a"])
+        assert await _played(writing, pipeline, A) == (["completed"], ["a"])
 
-    async def test_rows_are_not_seen_before_the_step_has_returned(self, play: Play) -> None:
+    async def test_rows_are_not_seen_before_the_step_has_returned(self, writing: Play) -> None:
         pipeline = letters()
 
         @pipeline.step
@@ -49,11 +51,11 @@ class TransactionContract(EngineCase):
             async with ctx.connection() as outside:
                 return before, len(await (await outside.execute("select from rows")).fetchall())
 
-        async with play.on(pipeline) as scene:
+        async with writing.on(pipeline) as scene:
             await _make_table(scene)
             assert (await scene.run()).outputs == {"load": 0, "look": (0, 1)}
 
-    async def test_an_exception_takes_back_all_of_it(self, play: Play) -> None:
+    async def test_an_exception_takes_back_all_of_it(self, writing: Play) -> None:
         pipeline = letters()
 
         @pipeline.step
@@ -61,9 +63,9 @@ class TransactionContract(EngineCase):
             await db.execute(INSERT, {"name": letter.name, "other": None})
             raise ps.InvalidData("torn")
 
-        assert await _played(play, pipeline, A) == (["failed"], [])
+        assert await _played(writing, pipeline, A) == (["failed"], [])
 
-    async def test_a_step_that_is_skipped_writes_nothing(self, play: Play) -> None:
+    async def test_a_step_that_is_skipped_writes_nothing(self, writing: Play) -> None:
         pipeline = letters()
 
         @pipeline.step
@@ -71,9 +73,9 @@ class TransactionContract(EngineCase):
             await db.execute(INSERT, {"name": letter.name, "other": None})
             raise ps.Skip
 
-        assert await _played(play, pipeline, A) == (["completed"], [])
+        assert await _played(writing, pipeline, A) == (["completed"], [])
 
-    async def test_an_output_that_does_not_fit_takes_back_the_rows(self, play: Play) -> None:
+    async def test_an_output_that_does_not_fit_takes_back_the_rows(self, writing: Play) -> None:
         pipeline = letters()
         answer: Any = "one"
 
@@ -82,9 +84,9 @@ class TransactionContract(EngineCase):
             await db.execute(INSERT, {"name": letter.name, "other": None})
             return answer  # type: ignore[no-any-return]
 
-        assert await _played(play, pipeline, A) == (["failed"], [])
+        assert await _played(writing, pipeline, A) == (["failed"], [])
 
-    async def test_a_handler_whose_time_is_over_has_written_nothing(self, play: Play) -> None:
+    async def test_a_handler_whose_time_is_over_has_written_nothing(self, writing: Play) -> None:
         pipeline = letters(retry={"timeout": ps.Retry(attempts=1)})
 
         @pipeline.step(timeout=0.2)
@@ -92,23 +94,23 @@ class TransactionContract(EngineCase):
             await db.execute(INSERT, {"name": letter.name, "other": None})
             await asyncio.sleep(60)
 
-        assert await _played(play, pipeline, A) == (["failed"], [])
+        assert await _played(writing, pipeline, A) == (["failed"], [])
 
-    async def test_what_fails_at_the_commit_fails_the_step(self, play: Play) -> None:
+    async def test_what_fails_at_the_commit_fails_the_step(self, writing: Play) -> None:
         pipeline = letters()
 
         @pipeline.step
         async def load(letter: Letter, db: ps.Transaction) -> None:
             await db.execute(INSERT, {"name": letter.name, "other": "nobody"})
 
-        async with play.on(pipeline) as scene:
+        async with writing.on(pipeline) as scene:
             await _make_table(scene)
             run = (await scene.run()).run
             assert (run.state, run.error_class) == ("failed", "data")
             assert await _rows(scene) == []
 
-    async def test_a_failed_statement_that_was_caught_is_still_a_failure(self, play: Play) -> None:
-        pipeline = letters()
+    async def test_a_failed_statement_that_was_caught_is_still_a_failure(self, writing: Play) -> None:
+        pipeline = letters(retry={"unknown": ps.Retry(attempts=1)})
 
         @pipeline.step
         async def load(letter: Letter, db: ps.Transaction) -> None:
@@ -116,9 +118,9 @@ class TransactionContract(EngineCase):
             with pytest.raises(Exception, match="does not exist"):
                 await db.execute("select * from nowhere")
 
-        assert await _played(play, pipeline, A) == (["failed"], [])
+        assert await _played(writing, pipeline, A) == (["failed"], [])
 
-    async def test_in_a_batch_each_unit_has_a_transaction_of_its_own(self, play: Play) -> None:
+    async def test_in_a_batch_each_unit_has_a_transaction_of_its_own(self, writing: Play) -> None:
         pipeline = letters(batch=10)
 
         @pipeline.step(parallel=2)
@@ -127,9 +129,9 @@ class TransactionContract(EngineCase):
             if letter == B:
                 raise ps.InvalidData("torn")
 
-        assert await _played(play, pipeline, A, B, C) == (["partial"], ["a", "c"])
+        assert await _played(writing, pipeline, A, B, C) == (["partial"], ["a", "c"])
 
-    async def test_a_unit_taken_out_of_a_batch_leaves_the_transaction_whole(self, play: Play) -> None:
+    async def test_a_unit_taken_out_of_a_batch_leaves_the_transaction_whole(self, writing: Play) -> None:
         pipeline = letters(batch=10)
 
         @pipeline.step
@@ -140,7 +142,7 @@ class TransactionContract(EngineCase):
                 else:
                     await db.execute(INSERT, {"name": letter.name, "other": None})
 
-        assert await _played(play, pipeline, A, B, C) == (["partial"], ["a", "c"])
+        assert await _played(writing, pipeline, A, B, C) == (["partial"], ["a", "c"])
 
 
 async def _make_table(scene: Scene) -> None:

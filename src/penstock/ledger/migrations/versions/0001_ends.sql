@@ -145,7 +145,7 @@ create function set_held(p_plan bigint, p_pipeline int, p_held boolean) returns 
 declare v_lanes bigint[];
 begin
   with t as (
-    select r.run_id, r.lane_id, p.paused or q.paused or r.not_before is not null as held
+    select r.run_id, r.lane_id, (p.paused or q.paused or r.not_before is not null) and not r.cancel_requested as held
     from runs r join plans p using (plan_id) join pipelines q on q.pipeline_id = r.pipeline_id
     where r.state = 'scheduled' and (p_plan is null or r.plan_id = p_plan) and (p_pipeline is null or r.pipeline_id = p_pipeline)
   ), a as (

@@ -8,7 +8,7 @@ comment on function public_id is 'The id that the API shows: a version 8 UUID of
 create function describe(p_run bigint) returns json language sql volatile as $$
   select json_build_object('pipeline', r.pipeline_id, 'plan', r.plan_id, 'shape', r.shape_id, 'claims', r.claims,
     'started', extract(epoch from r.started_at)::float8, 'cancel', r.cancel_requested, 'losses', r.losses,
-    'tries', r.tries, 'units', (
+    'tries', r.tries, 'copied', r.origin_run_id is not null, 'units', (
       select json_agg(json_build_array(x.unit_no, x.unit_id, u.unit, x.source_version, x.reason, x.state) order by x.unit_no)
       from run_units x join units u using (unit_id) where x.run_id = r.run_id))
   from runs r where r.run_id = p_run

@@ -1,0 +1,91 @@
+"""All real calls there are, through the ingest and the pipeline: what is bad is found, the rest is reported on."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from aegis.transcripts.companies import companies
+from systems.aegis.tests.commands import Commands
+
+ROOT = Path(__file__).parents[2]
+REJECTED = {"duplicate_of": 1, "other_company": 2}
+ACCEPTED = 128
+
+
+@pytest.fixture
+def calls() -> Path:
+    """The zip of real calls; without it the test is skipped on a laptop and fails in CI."""
+    data = Path(os.environ.get("PENSTOCK_TEST_DATA", ROOT / ".." / "shared" / "data"))
+    path = data / "transcripts" / "us_banks_2024Q1-2025Q2_txt.zip"
+    if not path.is_file():
+        reason = "no real transcripts; set PENSTOCK_TEST_DATA to the folder that holds transcripts/"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path.resolve()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_every_real_call_has_its_two_reports(
+    calls: Path, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("systems.aegis.tests.commands.SECONDS", 800)
+    folder = tmp_path / "calls"
+    with zipfile.ZipFile(calls) as archive:
+        archive.extractall(folder)
+    files = sorted(path for path in folder.rglob("*_Q?.txt") if not path.name.startswith("."))
+    tickers = sorted({path.name.split("_")[0] for path in files})
+    assert (len(files), len(tickers)) == (131, 22)
+    institutions = tmp_path / "institutions.yaml"
+    institutions.write_text(
+        "".join(
+            f'{ticker}-US: {{id: {number}, name: "{companies()[ticker].name}", type: "US_Banks"}}\n'
+            for number, ticker in enumerate(tickers, start=101)
+        )
+    )
+    aegis = Commands(database_url, tmp_path, AEGIS_INSTITUTIONS=str(institutions))
+    loaded = aegis.ingest(folder)
+    assert loaded.lines[0] == f"Accepted: {ACCEPTED} transcripts ({ACCEPTED} new, 0 changed, 0 unchanged)"
+    assert "Rejected: 3 (duplicate_of 1, other_company 2)" in loaded.lines
+    assert dict(aegis.rows("select reason, count(*)::int from aegis_rejected_files group by 1")) == REJECTED
+    flagged = aegis.rows("select count(*) from aegis_transcripts where notice is not null")[0][0]
+    assert f"Flagged: {flagged}" in loaded.lines
+
+    done = aegis.orchestrate("--max-parallel", "8")
+    assert done.code == 0, done.out[-3000:]
+    assert {f"Total Jobs: {2 * ACCEPTED}", f"Successful: {2 * ACCEPTED} ✅", "Failed: 0 ❌"} < set(done.lines)
+    made = aegis.rows("select docx_path, markdown_path, notice from aegis_reports")
+    assert len({word for word, _, _ in made}) == 2 * ACCEPTED
+    for word, markdown, notice in made:
+        assert Path(word).stat().st_size > 5_000
+        text = Path(markdown).read_text()
+        assert ("> **Notice.**" in text) == (notice is not None), markdown
+    assert sum(notice is not None for _, _, notice in made) == 2 * flagged
+    assert aegis.orchestrate().lines == ["[INFO] No gaps identified, nothing to do"]
+
+    # A changed file makes its two reports stale, and only these.
+    changed = next(path for path in files if path.name == "RF_2025_Q2.txt")
+    changed.write_bytes(changed.read_bytes() + b" Correction: this is the final version of the transcript.")
+    assert "(0 new, 1 changed, 127 unchanged)" in aegis.ingest(folder).lines[0]
+    dry = aegis.orchestrate("--dry-run")
+    assert "📋 GAPS IDENTIFIED: 2 missing reports (2 of them stale: the transcript has changed)" in dry.lines
+    assert [line for line in dry.lines if "•" in line] == [
+        "  • 2025 Q2: call_summary (stale)",
+        "  • 2025 Q2: key_themes (stale)",
+    ]
+    before = dict(aegis.rows("select docx_path, source_version from aegis_reports"))
+    assert "Total Jobs: 2" in aegis.orchestrate().lines
+    after = dict(aegis.rows("select docx_path, source_version from aegis_reports"))
+    assert {Path(path).name for path in after if after[path] != before[path]} == {
+        "RF_2025_Q2_call_summary.docx",
+        "RF_2025_Q2_key_themes.docx",
+    }
+    assert aegis.rows(
+        "select count(*) from aegis_reports r join aegis_transcripts t using (bank_id, fiscal_year, quarter) "
+        "where r.source_version <> t.source_version"
+    ) == [(0,)]

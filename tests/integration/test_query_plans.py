@@ -1,0 +1,229 @@
+"""What every query does in a ledger of a million runs: it reads by an index, and sorts no more than it returns."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from conftest import created
+from penstock.ledger.encoding import attempt_json, call_json, document, end_json, wait_json
+from penstock.ledger.postgres import PostgresLedger
+from penstock.ledger.queries import load
+from penstock.model.attempt import Instant, PlanId, RunId
+from penstock.ports.records import AttemptRecord, CallRecord, EndRecord, FollowUp, Hold, UnitEnd, WaitRecord
+from tests.integration.explained import Work, work_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+# What million_runs.sql makes.
+ENDED, RUNNING, WAITING, FIRST_SCHEDULED = 500_000, 900_001, 900_065, 950_000
+MINE = 201
+HELD = [Hold(run=RunId(run), lane=run % 20_000 + 1, fence=1) for run in range(RUNNING, RUNNING + 64)]
+SPACES = [1, 2, 3]
+
+
+@pytest.fixture(scope="module")
+def ledger(database_server: str, database_template: str) -> Iterator[psycopg.Connection[Any]]:
+    """A ledger of a million runs."""
+    with created(database_server, database_template) as url:
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute("set search_path = penstock")
+            with connection.transaction():
+                connection.execute(Path(__file__).with_name("million_runs.sql").read_bytes())
+            connection.execute("vacuum analyze")
+        with psycopg.connect(url) as connection:
+            yield connection
+
+
+def ended(hold: Hold, *, keep: bool = True) -> EndRecord:
+    return EndRecord(hold=hold, state="completed", units=(UnitEnd(no=0, verdict="completed"),), keep=keep)
+
+
+def record(**given: str | None) -> dict[str, Any]:
+    nothing: dict[str, Any] = {"attempts": None, "calls": None, "waits": None, "ends": None, "k": 0, "turn": 1}
+    return {"process": MINE, "spaces": SPACES, **nothing, **given}
+
+
+ATTEMPTS = document(
+    [attempt_json(AttemptRecord(hold=hold, seq=3, step="c", attempt=1, state="done", ended=3)) for hold in HELD]
+)
+CALLS = document([call_json(CallRecord(hold=hold, step="b", unit_no=0, state="done")) for hold in HELD])
+FOLLOWED = EndRecord(
+    hold=HELD[0],
+    state="partial",
+    units=(UnitEnd(no=0, verdict="failed"),),
+    follow=FollowUp(units=(0,), until=Instant(2e9), tries=1),
+)
+WAITS = [
+    WaitRecord(hold=hold, until=Instant(2e9), reason="backoff", keep_lane=bool(place % 2))
+    for place, hold in enumerate(HELD)
+]
+
+# Query → how many rows of large tables it may fetch, and with which values. Several sets of values: several cases.
+HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
+    "work.renew": [(0, {"process": MINE, "lease": 30.0})],
+    "work.open_process": [(0, {"app": "big", "name": "local", "host": "here", "pid": 1, "lease": 30.0})],
+    "work.close_process": [(0, {"process": MINE})],
+    "work.neighbours": [(0, {"host": "here", "process": MINE})],
+    "work.take_over": [(0, {"dead": []}), (64 * 8, {"dead": [MINE]})],
+    "work.let_strays_go": [
+        (64, {"process": MINE, "lanes": [h.lane for h in HELD], "fences": [1] * 64}),
+        (64 * 4, {"process": MINE, "lanes": [], "fences": []}),
+    ],
+    "work.promote": [(100 * 16, {"spaces": SPACES})],
+    "work.next_due": [(200, {"spaces": SPACES}), (200, {"spaces": [2]})],
+    "work.record": [
+        (8, record(k=1)),
+        (64 * 10, record(k=64)),
+        (64 * 4, record(attempts=ATTEMPTS)),
+        (64 * 4, record(calls=CALLS)),
+        (64 * 16, record(waits=document([wait_json(wait) for wait in WAITS]))),
+        (64 * 24, record(attempts=ATTEMPTS, ends=document([end_json(ended(hold), "big") for hold in HELD]), k=64)),
+        (64, record(ends=document([end_json(FOLLOWED, "big")]))),
+    ],
+    "work.record_step": [(8, {"process": MINE, "attempts": ATTEMPTS and f"[{ATTEMPTS[1:].split('},{')[0]}}}]", "calls": None})],
+    "work.fate": [(0, {"xact": "3"})],
+    "work.spaces": [(0, {"app": "big", "pipelines": ["p1", "p2"]})],
+    "work.shape": [(0, {"shape": 1})],
+    "work.plan_facts": [(0, {"plan": 1})],
+    "work.attempts": [(3, {"run": RUNNING})],
+    "work.calls": [(1, {"run": RUNNING})],
+    "work.once": [(1, {"unit": 7, "version": "", "step": "a"})],
+    "work.hold_process": [(0, {"process": MINE})],
+    "work.keep_once": [
+        (2, {"unit": 7, "version": "", "step": "a", "key": "k", "value": "2", "lane": HELD[0].lane, "run": HELD[0].run, "fence": 1})
+    ],
+    "work.cancelled": [(64, {"runs": [hold.run for hold in HELD]})],
+    "work.insert_logs": [
+        (0, {"logs": '[{"run": 1, "step": "a", "attempt": 1, "at": 1, "level": "info", "message": "m", "fields": {}}]'})
+    ],
+    "reading.steps": [(4, {"run": RUNNING})],
+    "reading.unfinished": [(3, {"run": ENDED})],
+    "reading.units": [
+        (150, {"app": "big", "pipeline": "p1", "verdicts": None, "after": None, "limit": 50}),
+        (150, {"app": "big", "pipeline": "p1", "verdicts": None, "after": 300_000, "limit": 50}),
+        (50 * 40, {"app": "big", "pipeline": "p1", "verdicts": ["failed"], "after": None, "limit": 50}),
+    ],
+    "reading.unit": [(3, {"app": "big", "pipeline": "p1", "key": '{"n":5}'})],
+    "reading.logs": [(1, {"run": 900_000, "after": 0, "limit": 1000})],
+    "reading.events": [(100, {"app": "big", "limit": 100})],
+    "reading.delivered": [(0, {"events": ["00000000-0000-0000-0000-000000000000"]})],
+    "plans.ensure_pipeline": [(0, {"app": "big", "space": "s1", "pipeline": "p1"})],
+    "plans.ensure_shape": [(0, {"pipeline": 1, "hash": "h", "body": "{}"})],
+    "plans.insert_plan": [
+        (0, {"pipeline": 1, "shape": 1, "definition": "d", "params": None, "forced": False, "triggered_by": "manual"})
+    ],
+    "plans.store_summary": [(0, {"plan": 121, "summary": "{}"})],
+    "plans.seconds_a_run": [(200, {"pipeline": 1})],
+    "plans.plan": [(0, {"plan": 121})],
+    "plans.gaps": [(1000, {"plan": 121, "after": 20_000, "limit": 1000})],
+    "plans.apply": [(100 * 40, {"plan": 122, "shape": 1, "triggered_by": "manual", "engine": "local", "copy_from": None})],
+    "plans.discard": [(200, {"plan": 122})],
+    "control.pause_plan": [(0, {"plan": 118, "paused": True})],
+    "control.pause_pipeline": [(0, {"app": "big", "pipeline": "p1", "paused": True})],
+    "control.cancel": [(20, {"runs": [FIRST_SCHEDULED]}), (20, {"runs": [RUNNING]}), (20, {"runs": [WAITING]})],
+    "control.forget": [(4, {"app": "big", "pipeline": "p1", "keys": ['{"n":5}']})],
+    "control.notify": [(0, {"topic": "work"})],
+}
+
+# Queries that may read all that is live, or all of one plan, and why.
+COLD = {
+    "plans.listed_table": "makes a table",
+    "plans.copy_listed": "fills it",
+    "reading.runs": "composed for each question: see test_lists_of_runs",
+    "reading.tally": "counts all runs of one plan, once when it was carried out",
+    "reading.health": "counts what is live, when somebody asks",
+    "control.live_of_plan": "lists all runs of one plan, to cancel them all",
+    "control.set_held": "changes all scheduled runs of one plan or pipeline",
+    "work.outstanding": "counts what is live, when a process has nothing in hand",
+}
+PEOPLES = {
+    "reading.tally": {"plan": 1},
+    "reading.health": {"app": "big"},
+    "control.live_of_plan": {"plan": 118},
+    "control.set_held": {"plan": 118, "pipeline": None, "paused": True},
+    "work.outstanding": {"pipelines": [1, 2, 3], "process": MINE, "plan": None},
+}
+TOPICS = ("work", "reading", "plans", "control")  # gaps.sql reads the user's tables: benchmarks.plans measures it
+
+RUNS: dict[str, tuple[int, dict[str, Any]]] = {
+    "newest": (200, {}),
+    "of a pipeline": (200, {"pipeline": "p1"}),
+    "next page": (200, {"pipeline": "p1", "before": RunId(400_000)}),
+    "of a plan": (200, {"plan": PlanId(7)}),
+    "by id": (4, {"ids": [RunId(ENDED)]}),
+    "of a unit": (16, {"pipeline": "p1", "key": '{"n":5}'}),
+    "failed": (200, {"pipeline": "p1", "states": ["failed"]}),
+    "failed or partial": (200, {"states": ["failed", "partial"]}),
+    "failed since": (200, {"pipeline": "p1", "states": ["failed"], "since": timedelta(days=2)}),
+    "completed": (100_400, {"pipeline": "p1", "states": ["completed"]}),
+    "since": (200, {"since": timedelta(minutes=10)}),
+    "of a pipeline since": (200, {"pipeline": "p3", "since": timedelta(seconds=10)}),
+    "running": (400, {"pipeline": "p1", "states": ["running"]}),
+    "waiting": (400, {"states": ["waiting"]}),
+    "crashed": (400, {"states": ["crashed"]}),
+    "scheduled": (200, {"pipeline": "p1", "states": ["scheduled"]}),
+}
+
+
+class Asked(PostgresLedger):
+    """Keeps the statement that it would have sent."""
+
+    def __init__(self) -> None:
+        super().__init__("postgresql://nowhere")
+        self.statement, self.binds = b"", dict[str, Any]()
+
+    async def rows(self, sql: bytes, **binds: Any) -> list[dict[str, Any]]:
+        self.statement, self.binds = sql, binds
+        return []
+
+
+def check(work: Work, reads: int) -> None:
+    """Reads by an index, no more than it may, and sorts no more than it returns."""
+    assert work.scanned == frozenset(), work.plan
+    assert work.read <= reads, work.plan
+    assert work.sorted <= work.returned, work.plan
+
+
+def test_every_query_is_hot_or_has_its_reason() -> None:
+    queries = {f"{topic}.{name}" for topic in TOPICS for name in load(topic)}
+    assert queries == HOT.keys() | COLD.keys()
+    assert not HOT.keys() & COLD.keys()
+
+
+@pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])
+@pytest.mark.parametrize(
+    ("query", "reads", "binds"),
+    [(query, reads, binds) for query, cases in HOT.items() for reads, binds in cases],
+    ids=[f"{query}-{place}" for query, cases in HOT.items() for place in range(len(cases))],
+)
+def test_hot_queries(
+    ledger: psycopg.Connection[Any], query: str, reads: int, binds: dict[str, Any], *, generic: bool
+) -> None:
+    topic, name = query.split(".")
+    check(work_of(ledger, load(topic)[name].decode(), binds, generic=generic), reads)
+
+
+@pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])
+@pytest.mark.parametrize("question", RUNS)
+def test_lists_of_runs(ledger: psycopg.Connection[Any], question: str, *, generic: bool) -> None:
+    reads, given = RUNS[question]
+    asked = Asked()
+    since = given.get("since")
+    when = {} if since is None else {"since": datetime.now(UTC) - since}
+    asyncio.run(asked.runs(app="big", limit=50, **{**given, **when}))
+    check(work_of(ledger, asked.statement.decode(), asked.binds, generic=generic), reads)
+
+
+@pytest.mark.parametrize("query", PEOPLES)
+def test_cold_queries_read_no_history(ledger: psycopg.Connection[Any], query: str) -> None:
+    topic, name = query.split(".")
+    work = work_of(ledger, load(topic)[name].decode(), PEOPLES[query], generic=False)
+    assert work.scanned <= {"active"}, work.plan
+    assert work.read <= 400_000, work.plan
