@@ -8,7 +8,7 @@ import pytest
 
 from penstock import wiring
 from penstock.config import Settings
-from penstock.testing.contracts.engine import EngineContract
+from penstock.testing.contracts import EngineContract
 from penstock.testing.contracts.engine_case import Connect
 from penstock.testing.memory import MemoryLedger
 

@@ -52,3 +52,20 @@ def test_one_cut(world: World, moment: Moment, how: How) -> None:
         world.finish(PENSTOCK_DATABASE_URL=proxy.url)
     assert dict(proxy.cuts) == {(moment, how): 1}
     world.assert_complete(2)
+
+
+@pytest.mark.parametrize("how", get_args(How))
+def test_one_cut_in_a_batch(world: World, how: How) -> None:
+    """There each unit has a transaction and a record of its own, and no record but that one tells what became of it."""
+    world.prepare(4, 1)
+    left = [how]
+
+    def decide(now: Moment) -> How | None:
+        return left.pop() if left and now == "commit" else None
+
+    with Proxy(world.url, world.folder, decide).running() as proxy:
+        world.finish(PENSTOCK_DATABASE_URL=proxy.url, BATCH=4)
+    assert dict(proxy.cuts) == {("commit", how): 1}
+    assert world.loads() == dict.fromkeys(range(4), 1)
+    assert world.ask("select state, units from penstock.runs") == [("completed", 4)]
+    world.assert_nothing_left()

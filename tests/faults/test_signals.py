@@ -55,7 +55,7 @@ def test_handing_over_again_and_again_fails_nothing(world: World) -> None:
     world.prepare(1, 1)
     for number in range(1, 7):
         program = world.start(STUCK=0, PENSTOCK_GRACE=0)
-        until(lambda number=number: sum(e.step == "compute" for e in world.entries()) == number, "it is entered")
+        until(lambda: sum(e.step == "compute" for e in world.entries()) == number, "it is entered")  # noqa: B023
         program.send(signal.SIGTERM)
         assert program.ended(patience=10) == 0, program.text
     world.finish()

@@ -16,6 +16,7 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
+from penstock.ledger.encoding import attempt_json, document
 from penstock.ledger.postgres import PostgresLedger
 from penstock.ledger.queries import load
 from penstock.ledger.worker import PostgresWorker
@@ -152,3 +153,21 @@ async def test_the_check_sees_a_fence_that_does_not_lock(
     step = load("work")["record_step"]
     monkeypatch.setitem(load("work"), "record_step", step.replace(b"penstock.record(", b"penstock.record_unlocked("))
     assert (await play(ledger, chance, ROUNDS)).wrong
+
+
+@pytest.mark.skipif(MORE == 1, reason="takes half a minute; PENSTOCK_FAULTS=2 has it")
+async def test_who_goes_silent_before_commit_does_not_keep_take_over_waiting(ledger: PostgresLedger) -> None:
+    """Its machine is gone, or it is stopped, between its last statement and COMMIT: the server ends its transaction."""
+    plan = await ledger.plan(query(listed("silent", lane="0")))
+    await ledger.apply(plan.id, triggered_by="test")
+    zombie = await ledger.open_worker(APP, "silent")
+    (claimed,) = await zombie.claim(1, [PIPELINE])
+    connection = await zombie.transaction(claimed.hold).connection()
+    attempts = document([attempt_json(tried(claimed))])
+    await connection.execute(
+        load("work")["record_step"], {"process": zombie.process, "attempts": attempts, "calls": None}
+    )
+    async with asyncio.timeout(45):
+        await take_over(ledger, zombie, 0)
+    await ledger.pool.putconn(connection)
+    await zombie.close()

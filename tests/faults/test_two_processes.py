@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ast
-
 import pytest
 
-from tests.faults.world import MORE, Program, World, until
+from tests.faults.world import MORE, World, until
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300 * MORE)]
 
@@ -18,20 +16,20 @@ def planned(world: World) -> int:
     return int(world.finish(DO="plan").text)
 
 
-def told(program: Program) -> tuple[dict[str, int], dict[str, int]]:
-    """The counts of runs and of dropped units that a program wrote last."""
-    assert program.ended() == 0, program.text
-    counts, dropped = program.text.splitlines()[-1].replace("} {", "}|{").split("|")
-    return ast.literal_eval(counts), ast.literal_eval(dropped)
+def applied(world: World, plan: int) -> tuple[int, dict[str, int]]:
+    """The runs of a plan, and the units that it dropped by reason."""
+    ((runs, dropped),) = world.ask("select runs, dropped from penstock.plans where plan_id = %s", plan)
+    return runs, {reason: count for reason, count in dropped.items() if count}
 
 
 def test_two_apply_the_same_gaps_at_once(world: World) -> None:
     world.prepare(100, 20)
     plans = [planned(world) for _ in range(2)]
-    first, second = (told(program) for program in [world.start(DO=plan) for plan in plans])
-    assert first[0].get("completed", 0) + second[0].get("completed", 0) == 100
-    for counts, dropped in (first, second):
-        assert counts.get("completed", 0) + sum(dropped.values()) == 100
+    programs = [world.start(DO=plan) for plan in plans]
+    assert [program.ended() for program in programs] == [0, 0], [program.text for program in programs]
+    (first, lost), (second, lost_too) = (applied(world, plan) for plan in plans)
+    assert first + second == 100
+    assert first + sum(lost.values()) == second + sum(lost_too.values()) == 100
     world.assert_complete(100)
 
 
@@ -39,8 +37,10 @@ def test_gaps_that_were_read_before_others_ended_are_not_filled_again(world: Wor
     """Plans A and B saw the same gaps; when B is applied A's runs are over, so no unit is in flight any more."""
     world.prepare(60, 12)
     plan_a, plan_b = planned(world), planned(world)
-    assert told(world.start(DO=plan_a)) == ({"completed": 60}, {})
-    assert told(world.start(DO=plan_b)) == ({}, {"changed since planned": 60})
+    world.finish(DO=plan_a)
+    assert applied(world, plan_a) == (60, {})
+    assert world.finish(DO=plan_b).text == "{} {'changed since planned': 60}\n"
+    assert applied(world, plan_b) == (0, {"changed since planned": 60})
     world.assert_complete(60)
 
 
@@ -52,7 +52,8 @@ def test_gaps_that_others_fill_now_are_not_taken(world: World) -> None:
     second = world.start(DO=plan_b)
     until(lambda: world.count("select count(*) from penstock.plans where state = 'applied'") == 2, "the second apply")
     first.kill()
-    assert told(second) == ({}, {"taken by another": 8})
+    assert second.ended() == 0, second.text
+    assert applied(world, plan_b) == (0, {"taken by another": 8})
     world.assert_complete(8)
 
 
@@ -60,10 +61,10 @@ def test_many_plan_and_apply_the_same_units(world: World) -> None:
     """They start each round at the same moment, so that their gap queries, applies and ends are mixed up."""
     world.prepare(0, 1)
     gates = [world.folder / f"gate{number}" for number in range(ROUNDS)]
-    settings = {"GATE": ":".join(map(str, gates)), "SECONDS": 0, "PENSTOCK_LANES": 4}
-    programs = [world.start(**settings) for _ in range(PROCESSES)]
+    waiting = ":".join(map(str, gates))
+    programs = [world.start(GATE=waiting, SECONDS=0, PENSTOCK_LANES=4) for _ in range(PROCESSES)]
     for number, gate in enumerate(gates, 1):
-        until(lambda number=number: all(p.text.count("at the gate") == number for p in programs), "all at the gate")
+        until(lambda: {p.text.count("at the gate") for p in programs} == {number}, "all at the gate")  # noqa: B023
         world.want((number - 1) * UNITS, UNITS, 64)
         gate.touch()
     assert [program.ended() for program in programs] == [0] * PROCESSES, [program.text for program in programs]

@@ -20,7 +20,7 @@ from penstock.ledger.migrate import upgrade
 PROGRAM: Final = Path(__file__).parent / "programs" / "loading.py"
 MORE: Final = int(os.environ.get("PENSTOCK_FAULTS", "1"))
 """How many times as many faults as CI has time for."""
-PATIENCE: Final = 25.0
+PATIENCE: Final = 60.0
 STEPS: Final = ("fetch", "compute", "load")
 
 T = TypeVar("T")

@@ -12,6 +12,8 @@ from psycopg import sql
 
 SMALL = frozenset({"installation", "spaces", "pipelines", "shapes", "plans", "processes"})
 """Tables that stay small however long a ledger is used; every other one must be read by an index."""
+CUSTOM_PLANS = 5
+"""How often PostgreSQL plans a prepared statement for its values before it considers one plan for all values."""
 _BIND = re.compile(r"%(%|\((\w+)\)s)")
 
 
@@ -31,22 +33,23 @@ class Work:
     plan: str
 
 
-def work_of(connection: psycopg.Connection[Any], statement: str, binds: Mapping[str, Any], *, generic: bool) -> Work:
+def work_of(connection: psycopg.Connection[Any], statement: str, binds: Mapping[str, Any], *, often: bool) -> Work:
     """Carry the statement out and take it back.
 
     Args:
         connection: Not in a transaction.
         statement: With `%(name)s` for values.
         binds: The values.
-        generic: Plan as for a prepared statement whose values are not known, else for these values.
+        often: As PostgreSQL plans it after it was carried out often on one connection, perhaps without its values.
     """
     text, names = _prepared(statement)
     try:
-        mode = "force_generic_plan" if generic else "force_custom_plan"
-        connection.execute(f"set local plan_cache_mode = {mode}".encode())
         connection.execute(f"prepare asked as {text}".encode())
         values = sql.SQL(", ").join(sql.Literal(binds[name]) for name in names)
         call = sql.SQL("execute asked({})").format(values) if names else sql.SQL("execute asked")
+        for _ in range(CUSTOM_PLANS if often else 0):
+            with connection.transaction(force_rollback=True):
+                connection.execute(call)
         before = _counts(connection)
         explained = connection.execute(sql.SQL("explain (analyze, timing off, format json) {}").format(call)).fetchone()
         after = _counts(connection)

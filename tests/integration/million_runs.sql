@@ -65,11 +65,15 @@ insert into logs (run_id, step, attempt, at, level, message)
 insert into outbox (app, type, at, run_id)
   select 'big', 'execution.failed', made, i from seeds where i > 800000 and state = 'failed' order by i;
 insert into plans (pipeline_id, shape_id, definition) values (1, 1, 'd'), (1, 1, 'd');
+insert into plans (pipeline_id, shape_id, definition) select 1, 1, 'd' from generate_series(1, 100) i;
 insert into plan_items (plan_id, position, run_no, key, unit, lane, rank, priority, reason, rev)
   select 121, i, i, '{"n":' || 1000000 + i || '}', json_build_object('n', 1000000 + i), 'lane ' || i % 15000 + 1, 5, 0,
     'missing', 0 from generate_series(1, 50000) i;
 insert into plan_items (plan_id, position, run_no, key, unit, lane, rank, priority, reason, rev)
   select 122, i, i, '{"n":' || 2000000 + i || '}', json_build_object('n', 2000000 + i), 'lane ' || i, 5, 0,
     'missing', 0 from generate_series(1, 100) i;
+insert into plan_items (plan_id, position, run_no, key, unit, lane, rank, priority, reason, rev)
+  select 123 + i / 500, i, i, '{"n":' || 3000000 + i || '}', json_build_object('n', 3000000 + i), 'lane ' || i % 15000 + 1, 5, 0,
+    'missing', 0 from generate_series(0, 49999) i;
 select setval(pg_get_serial_sequence('penstock.' || t, c), 2000000)
   from (values ('lanes', 'lane_id'), ('units', 'unit_id'), ('runs', 'run_id')) v (t, c);

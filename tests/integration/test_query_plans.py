@@ -157,6 +157,9 @@ RUNS: dict[str, tuple[int, dict[str, Any]]] = {
     "of a pipeline": (200, {"pipeline": "p1"}),
     "next page": (200, {"pipeline": "p1", "before": RunId(400_000)}),
     "of a plan": (200, {"plan": PlanId(7)}),
+    "of a plan by id": (300, {"plan": PlanId(7), "ids": [RunId(run) for run in range(50_000, 50_050)]}),
+    "failed of a plan": (25_400, {"plan": PlanId(7), "states": ["failed", "partial"]}),
+    "scheduled of a plan": (230_000, {"plan": PlanId(118), "states": ["scheduled"]}),
     "by id": (4, {"ids": [RunId(ENDED)]}),
     "of a unit": (16, {"pipeline": "p1", "key": '{"n":5}'}),
     "failed": (200, {"pipeline": "p1", "states": ["failed"]}),
@@ -197,33 +200,33 @@ def test_every_query_is_hot_or_has_its_reason() -> None:
     assert not HOT.keys() & COLD.keys()
 
 
-@pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])
+@pytest.mark.parametrize("often", [False, True], ids=["first", "often"])
 @pytest.mark.parametrize(
     ("query", "reads", "binds"),
     [(query, reads, binds) for query, cases in HOT.items() for reads, binds in cases],
     ids=[f"{query}-{place}" for query, cases in HOT.items() for place in range(len(cases))],
 )
 def test_hot_queries(
-    ledger: psycopg.Connection[Any], query: str, reads: int, binds: dict[str, Any], *, generic: bool
+    ledger: psycopg.Connection[Any], query: str, reads: int, binds: dict[str, Any], *, often: bool
 ) -> None:
     topic, name = query.split(".")
-    check(work_of(ledger, load(topic)[name].decode(), binds, generic=generic), reads)
+    check(work_of(ledger, load(topic)[name].decode(), binds, often=often), reads)
 
 
-@pytest.mark.parametrize("generic", [False, True], ids=["custom", "generic"])
+@pytest.mark.parametrize("often", [False, True], ids=["first", "often"])
 @pytest.mark.parametrize("question", RUNS)
-def test_lists_of_runs(ledger: psycopg.Connection[Any], question: str, *, generic: bool) -> None:
+def test_lists_of_runs(ledger: psycopg.Connection[Any], question: str, *, often: bool) -> None:
     reads, given = RUNS[question]
     asked = Asked()
     since = given.get("since")
     when = {} if since is None else {"since": datetime.now(UTC) - since}
     asyncio.run(asked.runs(app="big", limit=50, **{**given, **when}))
-    check(work_of(ledger, asked.statement.decode(), asked.binds, generic=generic), reads)
+    check(work_of(ledger, asked.statement.decode(), asked.binds, often=often), reads)
 
 
 @pytest.mark.parametrize("query", PEOPLES)
 def test_cold_queries_read_no_history(ledger: psycopg.Connection[Any], query: str) -> None:
     topic, name = query.split(".")
-    work = work_of(ledger, load(topic)[name].decode(), PEOPLES[query], generic=False)
+    work = work_of(ledger, load(topic)[name].decode(), PEOPLES[query], often=False)
     assert work.scanned <= {"active"}, work.plan
     assert work.read <= 400_000, work.plan

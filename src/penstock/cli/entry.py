@@ -71,9 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     choices = Choices(traceback=os.environ.get("PENSTOCK_TRACEBACK", "") not in ("", "0"))
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        cli(given, prog_name="penstock", obj=choices)
-    except SystemExit as end:
-        return _status(end.code)
+        status = _run(given, choices)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted.\n")
         return INTERRUPTED
@@ -82,10 +81,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return BROKEN_PIPE
     except Exception as error:  # noqa: BLE001 - nobody is shown a traceback who did not ask for one
         return report(error, traceback=choices.traceback)
+    return status
+
+
+def _run(arguments: list[str], choices: Choices) -> int:
+    try:
+        cli(arguments, prog_name="penstock", obj=choices)
+    except SystemExit as end:
+        if isinstance(end.code, int):
+            return end.code
+        return 0 if end.code is None else 1
     return 0
-
-
-def _status(code: object) -> int:
-    if isinstance(code, int):
-        return code
-    return 0 if code is None else 1

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -268,7 +269,9 @@ def logs(
     for row in rows:
         _tell_log(row)
     if follow and found.completed_at is None:
-        found = session.ask(lambda client: _follow(client, number, rows[-1]["number"] if rows else 0))
+        last = rows[-1]["number"] if rows else 0
+        out = sys.stdout
+        found = session.ask(lambda client: _follow(client, number, last, out))
     elif not rows:
         printing.line(f"Run {found.number} of {found.pipeline} is {found.state} and said nothing.")
     if found.error:
@@ -298,22 +301,21 @@ async def _all_logs(client: Client, run: UUID | int, after: int) -> list[Mapping
     return found
 
 
-async def _follow(client: Client, run: UUID | int, after: int) -> Run[Any]:
-    """Tell what is said until the run is over; stdout itself, since what user's code prints is kept from it."""
+async def _follow(client: Client, run: UUID | int, after: int, out: TextIO) -> Run[Any]:
+    """Tell what is said until the run is over; `out` is stdout itself, which user's code does not reach meanwhile."""
     import asyncio
-    import sys
 
     while True:
         found = await client.show_run(run)
         for row in await _all_logs(client, run, after):
             after = row["number"]
-            _tell_log(row, sys.__stdout__)
+            _tell_log(row, out)
         if found.completed_at is not None:
             return found
         await asyncio.sleep(POLL)
 
 
-def _tell_log(row: Mapping[str, Any], to: Any = None) -> None:
+def _tell_log(row: Mapping[str, Any], to: TextIO | None = None) -> None:
     values: dict[str, Any] = row["fields"] or {}
     fields = " ".join(f"{name}={value}" for name, value in values.items())
     step = f"{row['step']}#{row['attempt']}" if row["step"] else "run"

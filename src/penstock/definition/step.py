@@ -75,12 +75,17 @@ class Step(Generic[T]):
                 )
                 raise DefinitionError(msg)
         for earlier in inputs:
-            if earlier.on_failure == "continue" or when != "ok":
-                why = "on_failure='continue'" if earlier.on_failure == "continue" else f"{self} runs when={when!r}"
+            read = f"read ctx.outcome({earlier.name}), which has the state and the error too."
+            if when != "ok":
+                msg = (
+                    f"{self} takes {earlier.name}.output, but is a closing step (when={when!r}), which runs whatever "
+                    f"became of {earlier.name}, so there may be none. Leave the parameter out and {read}"
+                )
+                raise DefinitionError(msg)
+            if earlier.on_failure == "continue":
                 msg = (
                     f"{self} takes {earlier.name}.output, but {earlier.name} may fail and let the run go on "
-                    f"({why}), so there may be none. Say after={earlier.name} and read "
-                    f"ctx.outcome({earlier.name}), which has the state and the error too."
+                    f"(on_failure='continue'), so there may be none. Say after={earlier.name} and {read}"
                 )
                 raise DefinitionError(msg)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
@@ -23,7 +24,14 @@ def near(word: str, known: Iterable[str]) -> str:
 
 def show(annotation: Any) -> str:
     """A type as its author wrote it."""
-    if isinstance(annotation, type) and not typing.get_args(annotation):
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if annotation is ... or annotation is None or annotation is type(None):
+        return "..." if annotation is ... else "None"
+    if origin in (typing.Union, types.UnionType):
+        return " | ".join(map(show, args))
+    if isinstance(origin, type) and args:
+        return f"{origin.__name__}[{', '.join(map(show, args))}]"
+    if isinstance(annotation, type):
         return annotation.__name__
     return str(annotation).replace("typing.", "")
 

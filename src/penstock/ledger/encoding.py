@@ -164,4 +164,5 @@ def _attempt(row: Mapping[str, Any]) -> RecordedAttempt:
         error=row["error"],
         output=row["output"],
         not_before=not_before,
+        reason=row["reason"],
     )

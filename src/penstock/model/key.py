@@ -37,11 +37,13 @@ def _timestamp(value: datetime) -> str:
     if value.tzinfo is None:
         msg = f"{value!r} has no time zone, so it names no instant; give it one, such as datetime.now(UTC)"
         raise ValueError(msg)
-    return value.astimezone(UTC).strftime('"%Y-%m-%dT%H:%M:%S.%fZ"')
+    return f'"{value.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")}Z"'
 
 
 def _decimal(value: Decimal) -> str:
-    text = format(value.normalize(), "f")
+    text = format(value, "f")  # not normalize(), which rounds to the context's precision
+    if "." in text:
+        text = text.rstrip("0").removesuffix(".")
     return f'"{"0" if text == "-0" else text}"'
 
 
@@ -90,7 +92,7 @@ class Key:
 
     def text(self, values: Mapping[str, Any]) -> str:
         """The canonical text of these values, which are Python values of the fields' types."""
-        parts = (f"{json.dumps(name)}:{_PYTHON[self.kinds[name]](values[name])}" for name in self.fields)
+        parts = (f"{_text(name)}:{_PYTHON[self.kinds[name]](values[name])}" for name in self.fields)
         return "{" + ",".join(parts) + "}"
 
     def sql(self, column: Callable[[str], str]) -> str:

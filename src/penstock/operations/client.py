@@ -255,8 +255,10 @@ class Client:
             pipeline: Whose unit.
             unit: The unit, or the values of its key's fields: facts need not be known.
         """
-        values = cast("Mapping[str, Any]", unit) if isinstance(unit, Mapping) else None
-        key = {name: getattr(unit, name) if values is None else values[name] for name in pipeline.key}
+        if isinstance(unit, Mapping):
+            key = {name: cast("Mapping[str, Any]", unit)[name] for name in pipeline.key}
+        else:
+            key = {name: getattr(unit, name) for name in pipeline.key}
         text = pipeline.units.key.text(key)
         row = await self._ledger.unit(app=self._registry.name, pipeline=pipeline.name, key=text)
         presence: dict[str, Any] = {"wanted": {"version": (row or {}).get("source_version")}, "ledger_only": True}

@@ -255,6 +255,7 @@ class RecordedAttempt:
     error: str | None = None
     output: str | None = None
     not_before: Instant | None = None
+    reason: WaitReason | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

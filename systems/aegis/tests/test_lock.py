@@ -53,7 +53,7 @@ def test_a_second_process_waits_and_then_goes_on(tmp_path: Path) -> None:
     released = time.monotonic()
     release(first)
     assert line(second) == "holds"
-    assert time.monotonic() - released < 5
+    assert time.monotonic() - released < 20
     assert path.read_text().startswith(f"PID: {second.pid}\n")
     release(second)
 

@@ -5,6 +5,7 @@
 - `FAULTS_ENTRIES`: the file that each handler appends a line to on entry: time, pid, unit, run, step, attempt.
 - `FAULTS_DO`: `run` plans and applies; `plan` prints a plan's number; a number is a plan to apply.
 - `FAULTS_GATE`: files to wait for, separated by colons; each opens one more round of what is done.
+- `FAULTS_BATCH`: how many units a run has.
 - `FAULTS_SECONDS`: how long the async and the threaded step take.
 - `FAULTS_OPEN`: how long a load leaves its transaction open with the row in it.
 - `FAULTS_KILLER`: the unit whose threaded step ends its process.
@@ -35,40 +36,46 @@ class Row(NamedTuple):
 
 
 p = ps.Pipeline(
-    "loading", Row, key=("number",), lane="lane", order=("number",), gaps=ps.SqlGaps("select * from public.wanted")
+    "loading",
+    Row,
+    key=("number",),
+    lane="lane",
+    order=("number",),
+    batch=int(os.environ.get("FAULTS_BATCH", "1")),
+    gaps=ps.SqlGaps("select * from public.wanted"),
 )
 
 
-def entered(ctx: ps.Context[Row], step: str) -> None:
+def entered(ctx: ps.Context[Row], row: Row, step: str) -> None:
     """One write to a file opened for appending: whole, whoever else writes, and there after a kill."""
-    line = f"{time.time()!r} {os.getpid()} {ctx.unit.number} {ctx.run_id} {step} {ctx.attempt}\n"
+    line = f"{time.time()!r} {os.getpid()} {row.number} {ctx.run_id} {step} {ctx.attempt}\n"
     os.write(ENTRIES, line.encode())
 
 
 @p.step
-async def fetch(ctx: ps.Context[Row]) -> int:
-    entered(ctx, "fetch")
+async def fetch(ctx: ps.Context[Row], row: Row) -> int:
+    entered(ctx, row, "fetch")
     await asyncio.sleep(SECONDS)
-    return ctx.unit.number * 2
+    return row.number * 2
 
 
 @p.step
-def compute(ctx: ps.Context[Row], fetched: int = fetch.output) -> int:
-    entered(ctx, "compute")
-    if ctx.unit.number == KILLER:
+def compute(ctx: ps.Context[Row], row: Row, fetched: int = fetch.output) -> int:
+    entered(ctx, row, "compute")
+    if row.number == KILLER:
         os._exit(9)
-    while ctx.unit.number == STUCK:
+    while row.number == STUCK:
         time.sleep(0.05)
     time.sleep(SECONDS)
     return fetched + 1
 
 
 @p.step
-async def load(ctx: ps.Context[Row], db: ps.Transaction, computed: int = compute.output) -> None:
-    entered(ctx, "load")
+async def load(ctx: ps.Context[Row], row: Row, db: ps.Transaction, computed: int = compute.output) -> None:
+    entered(ctx, row, "load")
     await db.execute(
         "insert into public.loaded (number, value, run, attempt, pid) values (%s, %s, %s, %s, %s)",
-        (ctx.unit.number, computed, ctx.run_id, ctx.attempt, os.getpid()),
+        (row.number, computed, ctx.run_id, ctx.attempt, os.getpid()),
     )
     if OPEN:
         await asyncio.sleep(OPEN)

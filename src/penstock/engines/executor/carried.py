@@ -190,7 +190,8 @@ class Carried:
             self._seq = max(self._seq, attempt.seq)
             memory = self.step(attempt.step)
             if attempt.outcome is None:
-                memory.lost += attempt.state == "lost" and attempt.seq > last[attempt.step]
+                died = attempt.state == "lost" and attempt.reason != "handover"
+                memory.lost += died and attempt.seq > last[attempt.step]
                 continue
             self._ended += 1
             last[attempt.step] = attempt.seq

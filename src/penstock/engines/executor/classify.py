@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from penstock.model.attempt import Instant
-from penstock.model.errors import NoData, RateLimited, SettingError, StepError
+from penstock.model.errors import DefinitionError, NoData, RateLimited, SettingError, StepError
 from penstock.model.states import ErrorClass
 
 BY_NAME: Final[Mapping[str, ErrorClass]] = {
@@ -81,7 +81,7 @@ def classify(error: BaseException, now: Instant, errors: Mapping[type[Exception]
             return Failure("no_data", message, None if error.until is None else instant(error.until, now))
         case StepError():
             return Failure(error.error_class, message)
-        case SettingError():
+        case SettingError() | DefinitionError():
             return Failure("data", message)
         case TimeoutError() | asyncio.TimeoutError():
             return Failure("timeout", message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,9 @@ from penstock.ports.ledger import StepTransaction, Worker
 from penstock.ports.records import AttemptRecord, CallRecord
 
 OUTPUT_LIMIT = 64 * 1024
+SUSPECT = 2
+"""Losses in a row from which on the steps of such runs execute one by one: which of them it is that kills shows, and
+the others, which died with it, live on."""
 Emit = Callable[[EventType, Carried, Mapping[str, Any]], None]
 
 
@@ -59,6 +63,7 @@ class Executor:
         self.worker, self.resources, self.caller = worker, resources, caller
         self.errors, self.emit, self.connection, self.log_level = errors, emit, connection, log_level
         self._work = work
+        self._alone = asyncio.Lock()
 
     def workdir(self, run: Carried) -> Path:
         """The run's own folder."""
@@ -72,6 +77,12 @@ class Executor:
             LedgerUnavailable: Whether it was recorded is not known.
             StubbornHandler: An interrupted handler did not go.
         """
+        async with self._alone if run.losses >= SUSPECT else nullcontext():
+            return await self._attempt(run, name, n)
+
+    async def _attempt(self, run: Carried, name: str, n: int) -> AttemptOutcome:
+        if self.worker.lost:  # it slept past its lease, say: whatever is done now another does too
+            raise LeaseLost("This process has lost its lease; another one goes on.")
         shape, memory, seq = run.steps[name], run.step(name), run.next_seq()
         if (barred := self._barred(run, shape)) is not None:
             return await self._record(run, shape, n, seq, barred, 0.0)
@@ -90,10 +101,16 @@ class Executor:
             else:
                 result = await self._call(run, shape, n, None)
             return await self._record(run, shape, n, seq, result, loop.time() - began)
-        except (asyncio.CancelledError, LedgerUnavailable):  # it is no outcome; whoever goes on begins from the record
+        except (asyncio.CancelledError, LedgerUnavailable):  # no outcome and no death: what is next begins anew
             memory.state = "running"
             lost = AttemptRecord(
-                hold=run.hold, seq=seq, step=name, attempt=n, state="lost", elapsed=loop.time() - began
+                hold=run.hold,
+                seq=seq,
+                step=name,
+                attempt=n,
+                state="lost",
+                elapsed=loop.time() - began,
+                reason="handover",
             )
             await asyncio.shield(self.worker.opened_now(lost))
             raise

@@ -49,5 +49,5 @@ select runs, taken, changed from penstock.apply_plan(%(plan)s, %(shape)s, %(trig
 
 -- name: discard
 with p as (update penstock.plans set state = 'discarded' where plan_id = %(plan)s and state = 'open' returning plan_id),
-i as (delete from penstock.plan_items i using p where i.plan_id = p.plan_id)
+i as (delete from penstock.plan_items i using p where i.plan_id = %(plan)s)
 select plan_id from p;

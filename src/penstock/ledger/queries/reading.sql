@@ -48,8 +48,14 @@ delete from penstock.outbox where event_id = any(%(events)s);
 -- name: health
 select (select count(*) from penstock.v1_processes p where p.app = %(app)s and p.state = 'alive') as processes,
   (select coalesce(json_object_agg(x.state, x.n), '{}') from (
-    select v.state, count(*) as n from penstock.v1_runs v where v.app = %(app)s and v.number in (
-      select distinct run_id from penstock.active) group by 1) x) as live,
+    select v.state, count(*) as n from (  -- what its lane does not hold is scheduled
+      select l.run_id from penstock.lanes l where l.run_id is not null) h
+    cross join lateral (select * from penstock.v1_runs y where y.number = h.run_id limit 1) v
+    where v.app = %(app)s group by 1
+    union all
+    select 'scheduled', count(distinct a.run_id) from penstock.active a join penstock.lanes l using (lane_id)
+    join penstock.spaces s using (space_id) where s.app = %(app)s and l.run_id is distinct from a.run_id
+    having count(*) > 0) x) as live,
   (select max(p.created_at) from penstock.plans p join penstock.pipelines q using (pipeline_id) where q.app = %(app)s) as last_plan,
   (select count(*) from penstock.v1_processes p where p.app = %(app)s and p.state = 'lost'
     and p.lease_until > now() - interval '1 day') as lost,

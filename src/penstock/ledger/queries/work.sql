@@ -39,9 +39,12 @@ select penstock.promote(%(spaces)s);
 
 -- name: next_due
 -- Of the runs that promote would take when their time comes.
-select extract(epoch from min(r.not_before) - clock_timestamp())::float8
-from penstock.runs r join penstock.plans p using (plan_id) join penstock.pipelines q on q.pipeline_id = r.pipeline_id
-where r.state = 'scheduled' and r.not_before is not null and q.space_id = any(%(spaces)s) and not p.paused and not q.paused;
+select extract(epoch from min(y.not_before) - clock_timestamp())::float8
+from penstock.pipelines q cross join lateral (
+  select r.not_before from penstock.runs r join penstock.plans p using (plan_id)
+  where r.pipeline_id = q.pipeline_id and r.state = 'scheduled' and r.not_before is not null and not p.paused
+  order by r.not_before limit 1) y
+where q.space_id = any(%(spaces)s) and not q.paused;
 
 -- name: record
 select kind, run_id, lane_id, fence, info from penstock.record(%(process)s, %(attempts)s, %(calls)s, %(waits)s, %(ends)s,

@@ -1,4 +1,4 @@
-"""Suites that say what a ledger must promise. They need pytest and pytest-asyncio.
+"""Suites that say what a ledger and an engine must promise. They need pytest and pytest-asyncio.
 
 Subclass one in a test module, give it its fixtures, and pytest runs it::
 
@@ -14,6 +14,7 @@ For assertions that explain themselves, a conftest has to call
 ``pytest.register_assert_rewrite("penstock.testing.contracts")``.
 """
 
+from penstock.testing.contracts.engine import EngineContract
 from penstock.testing.contracts.ledger import LedgerContract
 
-__all__ = ["LedgerContract"]
+__all__ = ["EngineContract", "LedgerContract"]

@@ -41,7 +41,7 @@ class EngineBatchContract(EngineCase):
         inside = most = 0
 
         @pipeline.step(parallel=2)
-        async def fetch(letter: Letter) -> None:
+        async def fetch() -> None:
             nonlocal inside, most
             inside += 1
             most = max(most, inside)

@@ -1,4 +1,3 @@
-# ruff: noqa: S101 - a contract is made of assertions
 """The stage on which every part of the engine's contract plays."""
 
 from __future__ import annotations
@@ -23,7 +22,8 @@ QUICK = ps.Retry(attempts=3, first=0.05, jitter=False)
 
 def letters(**options: Any) -> ps.Pipeline[Letter]:
     """A pipeline without steps, in one lane for each `lane`."""
-    return ps.Pipeline("letters", Letter, **{"lane": "lane", **options})
+    given: dict[str, Any] = {"lane": "lane", **options}
+    return ps.Pipeline("letters", Letter, **given)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ import os
 import threading
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,7 +95,7 @@ class StepContract(EngineCase):
         assert played.states == ["completed"]
         run, folder = played.run.id, seen[0][-1]
         assert seen == [(run, 1, A, [A], False, folder), (run, 2, A, [A], False, folder)]
-        assert not Path(folder).exists()
+        assert not folder.exists()
 
     async def test_what_is_done_once_is_given_back_to_a_later_attempt(self, play: Play) -> None:
         pipeline = letters(retry=QUICK)

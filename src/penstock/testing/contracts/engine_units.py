@@ -1,4 +1,4 @@
-"""The unit of the engine's contract, in a module that needs no pytest."""
+"""The unit of the engine's contract."""
 
 from __future__ import annotations
 

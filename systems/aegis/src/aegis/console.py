@@ -59,7 +59,7 @@ def one_line(text: str) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """`Did you mean RY?`, or what there is."""
+    """`did you mean RY? `, or nothing where nothing is near."""
     names = list(known)
     found = get_close_matches(word.upper(), names, n=1, cutoff=0.5)
     found = found or [name for name in names if name[:1] == word[:1].upper()][:1]
@@ -79,6 +79,8 @@ def _set_up() -> None:
     log.propagate = False
     # A name that is none is refused by the settings, in their own words.
     log.setLevel(level if level in logging.getLevelNamesMapping() else "INFO")
+    # Whoever reads the log may go, as `head` does; the run goes on without a traceback for every line.
+    logging.raiseExceptions = False
     # What steps log is kept in the ledger; the same again, with tracebacks, is for those who look for a fault.
     steps = logging.getLogger("penstock")
-    steps.addHandler(handler if log.isEnabledFor(logging.DEBUG) else logging.NullHandler())
+    steps.handlers[:] = [handler if log.isEnabledFor(logging.DEBUG) else logging.NullHandler()]

@@ -17,6 +17,8 @@ from aegis.writers import Writer, open_writer
 
 RETRIED: tuple[ps.ErrorClass, ...] = ("network", "timeout", "rate_limit", "unknown")
 """Failures that another attempt may cure; all others are final."""
+ATTEMPTS = 3
+"""Attempts in all, where the orchestrator's constants do not say otherwise."""
 
 
 class Report(NamedTuple):
@@ -47,7 +49,7 @@ reports = ps.Pipeline(
     key=("bank_id", "fiscal_year", "quarter", "report_type"),
     lane="bank_symbol",
     order=("-fiscal_year", "-quarter", "bank_id", "report_type"),
-    retry=retries(attempts=3, first=5, limit=300),
+    retry=retries(attempts=ATTEMPTS, first=5, limit=300),
     remember=0,
 )
 

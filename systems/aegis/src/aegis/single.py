@@ -11,11 +11,9 @@ from aegis.institutions import load_institutions
 from aegis.kinds import REPORT_TYPES, job
 from aegis.orchestrator import check_symbol, why
 from aegis.overview import paths_of, prepare
-from aegis.pipelines import Report, app, reports
+from aegis.pipelines import ATTEMPTS, Report, app, reports
 from aegis.progress_log import ExecutionLog
 from aegis.settings import load_settings
-
-_ATTEMPTS = 3
 
 
 def main(etl: str, arguments: Sequence[str] | None = None) -> int:
@@ -52,7 +50,7 @@ def _main(etl: str, options: argparse.Namespace) -> int:
             f"{name}: No transcript data found. Load the transcript first: python -m aegis.ingest FOLDER_OR_ZIP"
         )
     report = next(iter(plan)).unit
-    summary = app.apply(plan, on_event=ExecutionLog(_ATTEMPTS))
+    summary = app.apply(plan, on_event=ExecutionLog(ATTEMPTS))
     failure = next((failure for failure in summary.failed if failure.unit == report), None)
     if failure is not None:
         raise CommandError(f"{job(report)}: {why(failure)}")

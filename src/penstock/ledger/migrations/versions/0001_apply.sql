@@ -31,7 +31,7 @@ returns table (runs bigint, taken bigint, changed bigint) language plpgsql as $$
 #variable_conflict use_column
 declare
   v_plan plans; v_pipeline pipelines; v_items bigint; v_units bigint; v_lost bigint := 0; v_taken bigint := 0;
-  v_runs bigint; v_new bigint;
+  v_runs bigint; v_new bigint; v_planned bigint; v_ids bigint[];
 begin
   select * into v_plan from plans p where p.plan_id = p_plan for update;
   select * into v_pipeline from pipelines q where q.pipeline_id = v_plan.pipeline_id for share;
@@ -40,22 +40,21 @@ begin
       coalesce((v_plan.dropped ->> 'changed since planned')::bigint, 0);
     return;
   end if;
-  select count(*) into v_items from plan_items i where i.plan_id = p_plan;
+  select count(*), count(distinct i.run_no) into v_items, v_planned from plan_items i where i.plan_id = p_plan;
   insert into lanes (space_id, key) select distinct v_pipeline.space_id, i.lane from plan_items i
     where i.plan_id = p_plan on conflict do nothing;
   insert into units (pipeline_id, key, unit) select v_plan.pipeline_id, i.key, i.unit from plan_items i
     where i.plan_id = p_plan and i.rev = 0 order by i.position on conflict do nothing;
   for try in 1..10 loop
     begin
-      with g as materialized (
-        select nextval('runs_run_id_seq'::regclass) as run_id, y.run_no from (
-          select i.run_no from plan_items i where i.plan_id = p_plan group by i.run_no order by i.run_no) y
-      ), i as materialized (
-        select g.run_id, p.position, l.lane_id, u.unit_id, p.rank, p.source_version, p.reason, p.rev
-        from plan_items p join g using (run_no)
+      -- Numbers are drawn beforehand: joining them in would let a planner that guesses low loop over all pairs.
+      v_ids := array(select nextval('runs_run_id_seq'::regclass) from generate_series(1, v_planned));
+      with i as materialized (
+        select v_ids[p.nth] as run_id, p.position, l.lane_id, u.unit_id, p.rank, p.source_version, p.reason, p.rev
+        from (select *, dense_rank() over (order by run_no) as nth from plan_items where plan_id = p_plan) p
         join lanes l on l.space_id = v_pipeline.space_id and l.key = p.lane
         join units u on u.pipeline_id = v_plan.pipeline_id and u.key_hash = md5(p.key)::uuid
-        where p.plan_id = p_plan and u.rev = p.rev and not exists (select from active a where a.unit_id = u.unit_id)
+        where u.rev = p.rev and not exists (select from active a where a.unit_id = u.unit_id)
       ), a as (
         insert into active (lane_id, rank, run_id, unit_id, held)
         select lane_id, rank, run_id, unit_id, v_plan.paused or v_pipeline.paused from i order by position
@@ -95,7 +94,7 @@ begin
   update units u set unit = p.unit from plan_items p
     where p.plan_id = p_plan and p.rev > 0 and u.pipeline_id = v_plan.pipeline_id and u.key_hash = md5(p.key)::uuid
       and u.unit::text <> p.unit::text
-      and exists (select from active a join runs r using (run_id) where a.unit_id = u.unit_id and r.plan_id = p_plan);
+      and exists (select from run_units x join runs r using (run_id) where x.unit_id = u.unit_id and r.plan_id = p_plan);
   select count(*) into v_runs from runs r where r.plan_id = p_plan;
   if p_copy_from is not null and v_runs = 1 then
     select r.run_id into v_new from runs r where r.plan_id = p_plan;
@@ -113,15 +112,13 @@ begin
     where p.plan_id = p_plan;
   delete from plan_items i where i.plan_id = p_plan;
   if not (v_plan.paused or v_pipeline.paused) then  -- last, since finishing runs want these rows
-    with h as materialized (
-      select l.lane_id from lanes l where l.lane_id in (select r.lane_id from runs r where r.plan_id = p_plan)
-      order by l.lane_id for update
-    )
+    perform from lanes l where l.lane_id in (select r.lane_id from runs r where r.plan_id = p_plan)
+      order by l.lane_id for update;
     update lanes l set next_at = case when l.run_id is null
         then coalesce(l.next_at, statement_timestamp() - credit(x.rank) + x.place * interval '1 us') else l.next_at end
-    from h join (select r.lane_id, min(r.rank) as rank, row_number() over (order by min(r.run_id)) as place
-      from runs r where r.plan_id = p_plan group by r.lane_id) x using (lane_id)
-    where l.lane_id = h.lane_id;
+    from (select r.lane_id, min(r.rank) as rank, row_number() over (order by min(r.run_id)) as place
+      from runs r where r.plan_id = p_plan group by r.lane_id) x
+    where l.lane_id = x.lane_id;
   end if;
   return query select v_runs, v_taken, v_items - (v_units - v_lost) - v_taken;
 end $$;

@@ -123,10 +123,11 @@ create function promote(p_spaces int[]) returns int language plpgsql as $$
 declare v_lanes bigint[]; v_count int;
 begin
   with due as (
-    select r.run_id, r.lane_id from runs r join plans p using (plan_id) join pipelines q on q.pipeline_id = r.pipeline_id
-    where r.state = 'scheduled' and r.not_before <= clock_timestamp() and q.space_id = any (p_spaces)
-      and not p.paused and not q.paused
-    order by r.not_before limit 1000 for update of r skip locked
+    select y.run_id, y.lane_id from pipelines q cross join lateral (
+      select r.run_id, r.lane_id from runs r join plans p using (plan_id)
+      where r.pipeline_id = q.pipeline_id and r.state = 'scheduled' and r.not_before <= statement_timestamp() and not p.paused
+      order by r.not_before limit 1000 for update of r skip locked) y
+    where q.space_id = any (p_spaces) and not q.paused
   ), a as (
     update active a set held = false from due join run_units x on x.run_id = due.run_id
     where a.unit_id = x.unit_id and a.run_id = due.run_id
@@ -146,8 +147,13 @@ declare v_lanes bigint[];
 begin
   with t as (
     select r.run_id, r.lane_id, (p.paused or q.paused or r.not_before is not null) and not r.cancel_requested as held
-    from runs r join plans p using (plan_id) join pipelines q on q.pipeline_id = r.pipeline_id
-    where r.state = 'scheduled' and (p_plan is null or r.plan_id = p_plan) and (p_pipeline is null or r.pipeline_id = p_pipeline)
+    from (
+      select * from runs where plan_id = p_plan
+      union all
+      select r.* from runs r join (select distinct run_id from active) a using (run_id)
+      where p_plan is null and r.pipeline_id = p_pipeline) r
+    join plans p using (plan_id) join pipelines q on q.pipeline_id = r.pipeline_id
+    where r.state = 'scheduled'
   ), a as (
     update active a set held = t.held from t join run_units x on x.run_id = t.run_id
     where a.unit_id = x.unit_id and a.run_id = t.run_id and a.held is distinct from t.held

@@ -60,6 +60,7 @@ create table lanes (
 ) with (fillfactor = 80);
 create index lanes_ready on lanes (space_id, next_at) where next_at is not null;
 create index lanes_busy on lanes (process_id) where process_id is not null;
+create index lanes_held on lanes (run_id) where run_id is not null;
 comment on column lanes.next_at is 'When it may be claimed; null when it is idle or held.';
 comment on column lanes.fence is 'Raised by every claim, end and take-over; a write that shows an older one is turned away.';
 
@@ -94,8 +95,8 @@ create table runs (
 ) with (fillfactor = 85);
 create index runs_recent on runs (pipeline_id, run_id desc);
 create index runs_plan on runs (plan_id, run_id);
-create index runs_failed on runs (pipeline_id, failed_at desc) where failed_at is not null;
-create index runs_later on runs (not_before) where state = 'scheduled' and not_before is not null;
+create index runs_failed on runs (pipeline_id, run_id desc) where failed_at is not null;
+create index runs_later on runs (pipeline_id, not_before) where not_before is not null; -- no state: updates stay HOT
 comment on column runs.losses is 'Take-overs in a row without an outcome recorded in between.';
 comment on column runs.tries is 'How many runs of a chain of follow-ups came before this one.';
 

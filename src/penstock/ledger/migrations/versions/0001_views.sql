@@ -1,4 +1,5 @@
--- The public read interface. A view's columns stay; a change of meaning is a new version.
+-- The public read interface. A view's columns stay; a change of meaning is a new version. Its times are those of the
+-- statement: a volatile function would have each view worked out whole, for every run there is, before it is joined.
 
 create view v1_pipelines as
   select q.app, q.name as pipeline, q.paused, s.name as lane_space from pipelines q join spaces s using (space_id);
@@ -13,10 +14,10 @@ comment on view v1_plans is 'Plans, newest number last; summary has counts by re
 create view v1_runs as
   select public_id(1, r.run_id) as id, r.run_id as number, q.app, q.name as pipeline, public_id(2, r.plan_id) as plan,
     case when r.state = 'running' and (w.process_id is null or w.lost_at is not null
-      or w.lease_until < clock_timestamp()) then 'crashed' else r.state end as state,
+      or w.lease_until < statement_timestamp()) then 'crashed' else r.state end as state,
     l.key as lane, r.units, 5 - r.rank as priority, r.engine, r.wait_reason, r.not_before, r.cancel_requested,
     r.losses, r.claims, r.created_at, r.started_at, r.finished_at,
-    extract(epoch from coalesce(r.finished_at, clock_timestamp()) - r.started_at)::float8 as seconds,
+    extract(epoch from coalesce(r.finished_at, statement_timestamp()) - r.started_at)::float8 as seconds,
     r.error_class, r.error, r.failed_step, r.process_id as process, public_id(1, r.origin_run_id) as origin
   from runs r join pipelines q using (pipeline_id) join lanes l using (lane_id)
   left join processes w on w.process_id = r.process_id;
@@ -66,7 +67,7 @@ comment on view v1_logs is 'What handlers said through ctx.log.';
 
 create view v1_processes as
   select p.process_id as process, p.app, p.name, p.host, p.pid, p.started_at, p.lease_until, p.ended_at, p.lost_at,
-    case when p.ended_at is not null then 'ended' when p.lost_at is not null or p.lease_until < clock_timestamp()
+    case when p.ended_at is not null then 'ended' when p.lost_at is not null or p.lease_until < statement_timestamp()
       then 'lost' else 'alive' end as state
   from processes p;
 comment on view v1_processes is 'Processes that took work, with their leases.';
@@ -76,12 +77,12 @@ create view v1_lanes as
   from lanes l join spaces s using (space_id);
 comment on view v1_lanes is 'Lanes: what holds each, and when it may be claimed.';
 
--- Whoever calls a function, it sees the ledger's tables.
+-- Whoever calls one of these, it sees the ledger's tables; what they call inherits it.
 do $$
 declare f record;
 begin
-  for f in select p.oid::regprocedure as name from pg_proc p
-    where p.pronamespace = 'penstock'::regnamespace and p.prosqlbody is null loop
+  for f in select p.oid::regprocedure as name from pg_proc p where p.pronamespace = 'penstock'::regnamespace
+    and p.proname in ('apply_plan', 'cancel_runs', 'claim', 'promote', 'record', 'set_held', 'take_over') loop
     execute format('alter function %s set search_path = penstock, pg_temp', f.name);
   end loop;
 end $$;
@@ -92,9 +93,14 @@ do $$
 declare f record; o text;
 begin
   for f in select p.oid::regprocedure as name from pg_proc p where p.pronamespace = 'penstock'::regnamespace
-    and p.proname in ('record', 'take_over', 'promote', 'cancel_runs', 'wake', 'describe') loop
+    and p.proname in ('cancel_runs', 'claim', 'promote', 'record', 'take_over') loop
     foreach o in array array['enable_seqscan', 'enable_hashjoin', 'enable_mergejoin'] loop
       execute format('alter function %s set %I = off', f.name, o);
     end loop;
+  end loop;
+  -- A plan may be of ten units or of ten million: hashing is left to the planner, guessing that a table is tiny is not.
+  for f in select p.oid::regprocedure as name from pg_proc p where p.pronamespace = 'penstock'::regnamespace
+    and p.proname in ('apply_plan', 'set_held') loop
+    execute format('alter function %s set enable_seqscan = off', f.name);
   end loop;
 end $$;
