@@ -65,7 +65,9 @@ def work_of(connection: psycopg.Connection[Any], statement: str, binds: Mapping[
         returned=round(root["Actual Rows"] * root["Actual Loops"]),
         scanned=frozenset(table for table, (scans, _) in new.items() if scans),
         read=sum(rows for _, rows in new.values()),
-        sorted=max((_input(node) for node in _nodes(root) if "Sort Key" in node and "Sort" in node["Node Type"]), default=0),
+        sorted=max(
+            (_input(node) for node in _nodes(root) if "Sort Key" in node and "Sort" in node["Node Type"]), default=0
+        ),
         plan="\n".join(row[0] for row in as_text),
     )
 

@@ -38,8 +38,8 @@ Listed = Callable[[PlanQuery], Sequence[ListedUnit]]
 NAME = "simulation"
 PREFIX = "5e15e15e15e1"
 """Of the public ids, so that they are the same every time."""
-PATIENCE = 86_400.0
-"""Virtual seconds after which a step that has not returned is said to hang."""
+PATIENCE = 3 * 3600.0
+"""Virtual seconds without news after which a step that has not returned is said to hang; at most twice as many."""
 
 
 class Simulation(Generic[U]):
@@ -269,7 +269,7 @@ class Simulation(Generic[U]):
             state = (len(self._script.calls), steps)
             if steps and state == seen:
                 what = ", ".join(f"{self.pipeline.name}.{name}" for name in steps)
-                self._script.give_up(Unprepared(f"{what} has not returned within a day of the simulation's time."))
+                self._script.give_up(Unprepared(f"{what} has not returned within hours of the simulation's time."))
             seen = state
 
     def _hear(self, event: Event) -> None:
