@@ -74,9 +74,7 @@ def server_seconds(url: str) -> float | None:
     try:
         main = int(_stat(backend)[1])
         own = [pid for pid in _processes() if pid == main or int(_stat(pid)[1]) == main]
-        return TICK * (
-            sum(sum(map(int, _stat(pid)[11:13])) for pid in own) + sum(map(int, _stat(main)[13:15]))
-        )
+        return TICK * (sum(sum(map(int, _stat(pid)[11:13])) for pid in own) + sum(map(int, _stat(main)[13:15])))
     except (OSError, IndexError):
         return None
 

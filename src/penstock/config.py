@@ -7,6 +7,7 @@ be given by `POSTGRES_HOST`, `_PORT`, `_DATABASE`, `_USER`, `_PASSWORD`, and the
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -17,6 +18,7 @@ from penstock.model.errors import SettingError
 
 FILE: Final = "penstock.yaml"
 LEVELS: Final = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
+_PASSWORD: Final = re.compile(r"((?:^|&)password=)[^&]*")
 POSTGRES: Final = ("HOST", "PORT", "DATABASE", "USER", "PASSWORD")
 
 
@@ -131,12 +133,12 @@ def read_file(path: Path) -> dict[str, Any]:
 
 
 def masked(url: str) -> str:
-    """A URL without its password."""
+    """A URL without its password, wherever it stands."""
     parts = urlsplit(url)
-    if not parts.password:
-        return url
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
+    netloc, query = parts.netloc, _PASSWORD.sub(r"\1***", parts.query)
+    if parts.password:
+        netloc = f"{parts.username or ''}:***@{netloc.rpartition('@')[2]}"
+    return urlunsplit(parts._replace(netloc=netloc, query=query))
 
 
 def _from_parts(environ: Mapping[str, str]) -> str:

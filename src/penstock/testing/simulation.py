@@ -269,7 +269,7 @@ class Simulation(Generic[U]):
             state = (len(self._script.calls), steps)
             if steps and state == seen:
                 what = ", ".join(f"{self.pipeline.name}.{name}" for name in steps)
-                self._script.give_up(Unprepared(f"{what} has not returned within hours of the simulation's time."))
+                self._script.give_up(Unprepared(f"{what} has not returned for hours of the simulation's time."))
             seen = state
 
     def _hear(self, event: Event) -> None:

@@ -125,7 +125,7 @@ def test_a_step_that_never_returns_is_named() -> None:
     async def hang() -> None:
         await asyncio.Event().wait()
 
-    with pytest.raises(AssertionError, match=r"^hangs\.hang has not returned within hours"):
+    with pytest.raises(AssertionError, match=r"^hangs\.hang has not returned for hours"):
         Simulation(pipeline, wanted=[A]).run()
 
 

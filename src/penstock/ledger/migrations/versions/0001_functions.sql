@@ -69,7 +69,8 @@ begin
       case when state <> 'open' then p_now end, ended, units_left, units_failed, class, error,
       to_timestamp(until), reason, output, counts
     from i where ok
-    on conflict (run_id, seq) do update set state = excluded.state, finished_at = excluded.finished_at,
+    on conflict (run_id, seq) do update set state = excluded.state,
+      started_at = least(attempts.started_at, excluded.started_at), finished_at = excluded.finished_at,
       ended_no = excluded.ended_no, units_left = excluded.units_left, units_failed = excluded.units_failed,
       error_class = excluded.error_class, error = excluded.error, not_before = excluded.not_before,
       reason = excluded.reason, output = excluded.output, counts = excluded.counts
