@@ -44,9 +44,13 @@ def find_database(settings: Settings) -> Database:
     return Database(server.start(), server.notice)
 
 
+_SAID: set[str] = set()
+
+
 def say(notice: str | None) -> None:
-    """One line for the person who started this, on stderr."""
-    if notice:
+    """One line for the person who started this, on stderr; once in a process."""
+    if notice and notice not in _SAID:
+        _SAID.add(notice)
         sys.stderr.write(f"{notice}\n")
         sys.stderr.flush()
 
@@ -126,6 +130,7 @@ async def client_on(
     async def open_engine(
         pipelines: Sequence[str], *, slots: int | None = None, on_event: OnEvent | None = None
     ) -> AsyncGenerator[LocalEngine]:
+        await ledger.make_room((slots or settings.lanes) + 6)
         engine = LocalEngine(
             lambda: ledger.open_worker(registry.name, "local"),
             registry,

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.world import World
+pytest.register_assert_rewrite("tests.faults.world")
+
+from tests.faults.world import World  # noqa: E402 - its assertions are to be told in full
 
 
 @pytest.fixture

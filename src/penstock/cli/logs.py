@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from typing import Any
 
@@ -22,6 +23,23 @@ def configure(level: int) -> None:
         logger_factory=_Stderr,
         cache_logger_on_first_use=False,
     )
+    run = logging.getLogger("penstock.run")  # what handlers say through ctx.log
+    if not run.handlers:
+        handler = logging.StreamHandler(_Stream())
+        handler.setFormatter(logging.Formatter("%(asctime)s [%(levelname)s] %(name)s %(message)s", "%H:%M:%S"))
+        run.addHandler(handler)
+    run.setLevel(level)
+    run.propagate = False
+
+
+class _Stream:
+    """stderr as it is when something is written."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 class _Stderr:

@@ -53,7 +53,12 @@ def cancel(
     if not states:
         printing.line("No live runs: nothing to cancel.")
     for number, state in list(states.items())[:20]:
-        words = {"cancelled": "is cancelled", "running": "is asked to stop", "waiting": "is asked to stop"}
+        words = {
+            "cancelled": "is cancelled",
+            "running": "is asked to stop",
+            "waiting": "is asked to stop",
+            "scheduled": "is asked to stop",
+        }
         printing.line(f"Run {number} {words.get(state, f'is {state} already')}.")
     if len(states) > 20:  # noqa: PLR2004 - more lines than these nobody reads
         printing.line(

@@ -56,16 +56,17 @@ class Pipeline(Generic[U]):
         lane: The field whose equal values must not overlap, or `(space, field)` to share lanes between pipelines.
         order: Fields, `-` before one for descending.
         date: The field that a plan's `start` and `end` bound.
-        org: The field that scopes tenants.
-        instance: The field that shows as `pipeline_id` in the API.
+        org: The field that scopes tenants; checked, and used once there is an API.
+        instance: The field that shows as `pipeline_id` in the API; likewise.
         batch: How many units of one lane a run carries at most.
-        after: Planned when a plan of that pipeline is done.
+        after: Planned when a plan of that pipeline is done; kept, and used once there is a service.
         timezone: For dates.
         params: The class of what a trigger may say.
         retry: A `Retry` for network, timeout and unknown failures, or one per class of error.
         timeout: Seconds a run may take from its first start.
         max_wait: The longest wait, in seconds, that keeps the lane; 15 minutes by default.
-        remember: The longest that a failure is remembered, in seconds; 7 days by default, 0 forgets at once.
+        remember: The longest that a failure, or a completion that does not show up, holds a unit back, in seconds;
+            7 days by default, 0 forgets at once.
         version: Raised when old output should be made again.
 
     Raises:
@@ -126,6 +127,8 @@ class Pipeline(Generic[U]):
             for field in names:
                 if field is not None:
                     self.units.check_field(name, role, field)
+        if timezone is not None:
+            _check_zone(name, timezone)
         if batch < 1:
             msg = f"Pipeline({name!r}): batch={batch} carries nothing; it is how many units one run takes, 1 or more."
             raise DefinitionError(msg)
@@ -217,6 +220,17 @@ class Pipeline(Generic[U]):
             return step
 
         return register if handler is None else register(handler)
+
+
+def _check_zone(pipeline: str, timezone: str) -> None:
+    from zoneinfo import ZoneInfo, available_timezones
+
+    try:
+        ZoneInfo(timezone)
+    except (KeyError, ValueError):
+        hint = near(timezone, available_timezones())
+        msg = f"Pipeline({pipeline!r}): there is no time zone {timezone!r}{hint}"
+        raise DefinitionError(msg) from None
 
 
 def is_file(sql: str | Path | None) -> bool:

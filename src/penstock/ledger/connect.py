@@ -16,6 +16,7 @@ from penstock.model.errors import DefinitionError, LeaseLost, LedgerUnavailable,
 
 Connection: TypeAlias = psycopg.AsyncConnection[Any]
 
+LARGEST_POOL = 60
 LEASE_LOST = "PK001"
 KIND_RUN, KIND_PLAN = 1, 2
 
@@ -87,6 +88,11 @@ class Connected:
             async with self.pool.connection() as connection:
                 row = await (await connection.execute("select prefix from penstock.installation")).fetchone()
         self.prefix = str(row["prefix"]) if row else ""
+
+    async def make_room(self, size: int) -> None:
+        """Let the pool grow to so many connections, at most 60: a server has 100 by default."""
+        if size > self.pool.max_size:
+            await self.pool.resize(1, min(size, LARGEST_POOL))
 
     async def close(self) -> None:
         """Close every connection."""

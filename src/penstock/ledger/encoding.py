@@ -117,7 +117,9 @@ def end_json(record: EndRecord, app: str) -> str:
 
 def _unit_row(unit: UnitEnd) -> dict[str, Any]:
     row: dict[str, Any] = {"no": unit.no, "verdict": unit.verdict}
-    if unit.verdict != "completed":
+    if unit.verdict == "completed":
+        row["longest"] = unit.limit
+    else:
         row |= {"counts": unit.counts, "first": unit.first, "longest": unit.limit, "until": unit.until}
     if unit.alone:
         row["alone"] = True

@@ -91,25 +91,31 @@ class PostgresTransaction:
                 await connection.commit()
         except LedgerUnavailable:
             await self.rollback()
-            if not rows or not await self._was_committed(rows[0][5]):  # no rows: COMMIT was not even sent
-                raise
+            if rows:  # else COMMIT was not even sent
+                await self._over(rows[0][5])
+            raise
         except BaseException:
             await self.rollback()
             raise
         await self._release()
         return next((Instant(row[4]) for row in rows if row[0] == "time"), Instant(0.0))
 
-    async def _was_committed(self, xact: str) -> bool:
-        """The fate of a transaction whose COMMIT was not answered. It may still be under way: ask until it is not."""
+    async def _over(self, xact: str) -> None:
+        """Return when a transaction whose COMMIT was not answered is over, so that the record tells what became of it.
+
+        Whether it was committed is not asked: a server that crashes may give its number to another, or not know it.
+        """
         tries, fate = 0, "in progress"
         while fate == "in progress":  # a lost lease cancels us
             await pause(tries)
             tries += 1
-            with suppress(LedgerUnavailable), translated():
-                async with self._pool.connection() as connection:
-                    cursor = connection.cursor(row_factory=tuple_row)
-                    ((fate,),) = await (await cursor.execute(load("work")["fate"], {"xact": xact})).fetchall()
-        return fate == "committed"
+            try:
+                with suppress(LedgerUnavailable), translated():
+                    async with self._pool.connection() as connection:
+                        cursor = connection.cursor(row_factory=tuple_row)
+                        ((fate,),) = await (await cursor.execute(load("work")["fate"], {"xact": xact})).fetchall()
+            except psycopg.errors.InvalidParameterValue:
+                return
 
     def _refuse_late(self, rows: Sequence[Sequence[Any]]) -> None:
         if any(row[0] == "late" for row in rows):

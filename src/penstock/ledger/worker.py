@@ -183,10 +183,14 @@ class PostgresWorker:
         rows = await self.ledger.rows(load("work")["cancelled"], runs=list(runs))
         return [RunId(row["run_id"]) for row in rows]
 
-    async def outstanding(self, pipelines: Sequence[str], plan: PlanId | None = None) -> Outstanding:
+    async def outstanding(
+        self, pipelines: Sequence[str], plan: PlanId | None = None, *, soon: float = 0.0
+    ) -> Outstanding:
         """What is left to do."""
         ids = [pipeline for pipeline, _ in (await self._known(pipelines)).values()]
-        rows = await self.ledger.rows(load("work")["outstanding"], pipelines=ids, process=self.process, plan=plan)
+        rows = await self.ledger.rows(
+            load("work")["outstanding"], pipelines=ids, process=self.process, plan=plan, soon=soon
+        )
         return Outstanding(**rows[0])
 
     async def changed(self, timeout: float) -> None:  # noqa: ASYNC109 - a poll, not a limit

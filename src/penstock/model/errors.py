@@ -83,7 +83,7 @@ class RateLimited(StepError):  # noqa: N818 - the name is the API's
     Args:
         message: What the other side said.
         retry_after: When to ask again: seconds from now, a timedelta, or an aware datetime.
-        api: Whose limit it is; every lane that uses this API waits.
+        api: Whose limit it is; kept for whoever reads the error.
     """
 
     error_class = "rate_limit"
@@ -95,7 +95,7 @@ class RateLimited(StepError):  # noqa: N818 - the name is the API's
 
 
 class QuotaSpent(StepError):  # noqa: N818 - the name is the API's
-    """The budget of this window is spent; the run waits for the next window and no attempt is used."""
+    """The budget of this window is spent: one try, and the unit is a gap again after 15 minutes."""
 
     error_class = "quota"
 

@@ -262,10 +262,13 @@ class Client:
         text = pipeline.units.key.text(key)
         row = await self._ledger.unit(app=self._registry.name, pipeline=pipeline.name, key=text)
         presence: dict[str, Any] = {"wanted": {"version": (row or {}).get("source_version")}, "ledger_only": True}
-        if isinstance(pipeline.gaps, SqlGaps):
+        if pipeline.gaps is not None:
             query = await plan_query(self._registry.name, pipeline, Ask(), self._call, datetime.now(UTC))
-            presence = dict(await self._ledger.presence(replace(query, keys=(text,)), text))
-            presence["ledger_only"] = pipeline.gaps.existing is None
+            if isinstance(pipeline.gaps, SqlGaps):
+                presence = dict(await self._ledger.presence(replace(query, keys=(text,)), text))
+                presence["ledger_only"] = pipeline.gaps.existing is None
+            elif not any(unit.key == text for unit in query.wanted if not isinstance(unit, str)):
+                presence["wanted"] = None
         return explain(pipeline.name, key, row, presence, datetime.now(UTC))
 
     async def retry(self, run: UUID | int) -> Plan[Any]:

@@ -31,7 +31,7 @@ def explain(
         return Why(f"{what} is in flight: run {row['active_run']} holds it.", facts)
     if wanted is None:
         last = " It was, and ran." if row and row["last_run"] else ""
-        return Why(f"{what} is not wanted: wanted does not select it.{last}", facts)
+        return Why(f"{what} is not wanted: the pipeline's gaps do not have it.{last}", facts)
     if row and existing is None and row["verdict"] == "completed" and row["repeats"] > 1:
         times = f"completed {row['repeats']} times and still missing: existing.sql does not see it"
         return Why(f"{what} {times}{_held(row, now)}.", facts)

@@ -43,7 +43,7 @@ def remember(
     """
     longest = REMEMBER if keep is None else keep
     if ended == "completed":
-        return Memory("completed")
+        return Memory("completed", limit=longest)
     if ended == "cancelled":
         return Memory("cancelled")
     if ended == "partial":

@@ -133,8 +133,13 @@ class Worker(Protocol):
         """Which of these runs somebody asked to cancel."""
         ...
 
-    async def outstanding(self, pipelines: Sequence[str], plan: PlanId | None = None) -> Outstanding:
-        """What is left to do in these pipelines, by whose it is; `elsewhere` counts only this plan's, if given."""
+    async def outstanding(
+        self, pipelines: Sequence[str], plan: PlanId | None = None, *, soon: float = 0.0
+    ) -> Outstanding:
+        """What is left to do in these pipelines, by whose it is.
+
+        `elsewhere` counts only this plan's runs, if it is given. What is due within `soon` seconds is not deferred.
+        """
         ...
 
     async def changed(self, timeout: float) -> None:  # noqa: ASYNC109 - a poll, not a limit

@@ -190,7 +190,8 @@ class Movement:
             unit.repeats = unit.repeats + 1 if again else 1
             unit.failures, unit.alone = 0, False
             unit.completed_at, unit.completed_version = now, part.source_version
-            unit.not_before = None if unit.repeats <= 1 else now + repeat_wait(unit.repeats)
+            wait = min(repeat_wait(unit.repeats), end.limit)
+            unit.not_before = now + wait if unit.repeats > 1 and wait > 0 else None
             self.tables.onces.pop(unit.id, None)
         else:
             unit.failures += int(end.counts)

@@ -138,7 +138,9 @@ class MemoryWorker:
         known = self.ledger.tables.runs
         return [run for run in runs if run in known and known[run].cancel_requested]
 
-    async def outstanding(self, pipelines: Sequence[str], plan: PlanId | None = None) -> Outstanding:
+    async def outstanding(
+        self, pipelines: Sequence[str], plan: PlanId | None = None, *, soon: float = 0.0
+    ) -> Outstanding:
         """What is left to do."""
         tables = self.ledger.tables
         mine = elsewhere = deferred = 0
@@ -146,7 +148,9 @@ class MemoryWorker:
         for run in tables.active.values():
             if run.pipeline.app != self.app or run.pipeline.name not in pipelines:
                 continue
-            if run.held:
+            paused = run.plan.paused or run.pipeline.paused
+            due = run.not_before is not None and run.not_before <= self.now() + soon and not paused
+            if run.held and not due:
                 deferred += 1
                 times += [] if run.not_before is None else [run.not_before]
             elif run.process in (None, self.process) or tables.processes[run.process].lost:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
@@ -129,7 +129,7 @@ def _retry_after(error: BaseException, now: Instant) -> Instant | None:
 
 
 def instant(value: float | timedelta | datetime, now: Instant) -> Instant:
-    """A time given in seconds from now, as a timedelta, or as a datetime."""
+    """A time given in seconds from now, as a timedelta, or as a datetime; one without a zone is UTC."""
     if isinstance(value, datetime):
-        return Instant(value.timestamp())
+        return Instant((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp())
     return Instant(now + (value.total_seconds() if isinstance(value, timedelta) else float(value)))

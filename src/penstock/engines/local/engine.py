@@ -22,7 +22,7 @@ from penstock.engines.executor.execute import Executor
 from penstock.engines.executor.resources import Resources
 from penstock.engines.executor.watch import Culprit, LoopWatch
 from penstock.engines.local.effects import LocalEffects, Released
-from penstock.model.attempt import Ended, PlanId, RunId
+from penstock.model.attempt import Ended, Instant, PlanId, RunId
 from penstock.model.errors import LeaseLost, LedgerUnavailable, PenstockError
 from penstock.model.results import Event
 from penstock.model.states import EventType
@@ -34,6 +34,8 @@ from penstock.ports.records import Claimed, History, LogRecord, WaitRecord
 POLL = 5.0
 """Seconds between looks for work where no news comes."""
 HOUSEKEEPING = 3.0
+UNKNOWN = 60.0
+"""Seconds before a run of a pipeline that this app no longer has is offered again."""
 QUANTUM = 16
 """Runs that one lane may have in a row before the other lanes get their turn."""
 
@@ -80,6 +82,7 @@ class LocalEngine:
         self._wake = asyncio.Event()
         self._stopping = False
         self._stubborn: str | None = None
+        self._soon = max((shape.max_wait for shape in self._shapes.values()), default=0.0)
         self._ended: set[RunId] = set()
         self._due: list[float] = []
         self._next_housekeeping = 0.0
@@ -177,7 +180,7 @@ class LocalEngine:
         self._wake.clear()
 
     async def _is_over(self, plan: PlanId | None) -> bool:
-        left = await self._worker.outstanding(self._pipelines, plan)
+        left = await self._worker.outstanding(self._pipelines, plan, soon=self._soon)
         return left.open == 0 and left.elsewhere == 0
 
     async def _look_for_cancels(self) -> None:
@@ -218,7 +221,10 @@ class LocalEngine:
 
     async def _drive_once(self, claimed: Claimed, *, keep: bool) -> Claimed | None:
         worker, executor = self._worker, self._executor
-        pipeline = self._registry.pipelines[claimed.pipeline]
+        pipeline = self._registry.pipelines.get(claimed.pipeline)
+        if pipeline is None:  # of a lane that pipelines share: another process knows it
+            await self._pass_on(claimed)
+            return None
         begun = claimed.claims > 1
         history = await worker.history(claimed.hold.run) if begun or claimed.copied else History()
         shape = claimed.shape if history.attempts else self._shapes.get(claimed.pipeline) or shape_of(pipeline)
@@ -257,6 +263,11 @@ class LocalEngine:
             shutil.rmtree(executor.workdir(run), ignore_errors=True)
         self.emit(event, run, {"state": ended.state, "error": record.error, "error_class": record.error_class})
         return following
+
+    async def _pass_on(self, claimed: Claimed) -> None:
+        self._log.warning("no such pipeline here; left to a process that has it", pipeline=claimed.pipeline)
+        until = Instant(self._worker.now() + UNKNOWN)
+        await self._worker.wait(WaitRecord(hold=claimed.hold, until=until, reason="handover", keep_lane=False))
 
     async def _let_go(self, run: Carried, released: Released) -> None:
         wait = released.until - self._worker.now()

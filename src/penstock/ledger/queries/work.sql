@@ -51,13 +51,13 @@ select kind, run_id, lane_id, fence, info from penstock.record(%(process)s, %(at
   %(k)s, %(spaces)s, %(turn)s, '-infinity');
 
 -- name: record_step
--- The same as the last statement of a step's transaction, with the number by which its fate can be asked for.
+-- The same as the last statement of a step's transaction, with the number by which to ask whether it is over.
 select r.kind, r.run_id, r.lane_id, r.fence, r.info, pg_current_xact_id()::text
 from (values (1)) one left join penstock.record(%(process)s, %(attempts)s, %(calls)s, null, null, 0, '{}', 0, '-infinity') r
   on true;
 
 -- name: fate
--- What became of a transaction whose COMMIT was not answered.
+-- Whether a transaction is over whose COMMIT was not answered; an error says that the number is from before a crash.
 select pg_xact_status(%(xact)s::xid8);
 
 -- name: spaces
@@ -107,11 +107,14 @@ select
   min(a.not_before) filter (where a.later) as first
 from (
   select r.run_id, r.plan_id, r.process_id, r.not_before,
-    bool_or(x.held) as later,
+    bool_or(x.held) and not coalesce(r.not_before <= clock_timestamp() + %(soon)s * interval '1 s'
+      and not p.paused and not q.paused, false) as later,
     w.lost_at is not null or w.ended_at is not null as dead
-  from penstock.active x join penstock.runs r using (run_id) left join penstock.processes w on w.process_id = r.process_id
+  from penstock.active x join penstock.runs r using (run_id) join penstock.plans p using (plan_id)
+  join penstock.pipelines q on q.pipeline_id = r.pipeline_id
+  left join penstock.processes w on w.process_id = r.process_id
   where r.pipeline_id = any(%(pipelines)s)
-  group by r.run_id, r.plan_id, r.process_id, r.not_before, w.lost_at, w.ended_at) a;
+  group by r.run_id, r.plan_id, r.process_id, r.not_before, p.paused, q.paused, w.lost_at, w.ended_at) a;
 
 -- name: insert_logs
 insert into penstock.logs (run_id, step, attempt, at, level, message, fields)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from psycopg import AsyncConnection
 
 import penstock as ps
+from aegis.ingest import create_tables
 from aegis.institutions import load_institutions
 from aegis.queries import queries
 from aegis.reports import CallTranscript, Draft, Section, typeset
@@ -32,8 +33,10 @@ class Report(NamedTuple):
     report_type: str
 
 
-def monitored(settings: Settings) -> Mapping[str, object]:
-    """Whose reports are wanted."""
+async def monitored(settings: Settings, client: ps.Client) -> Mapping[str, object]:
+    """Whose reports are wanted. The tables are made where they are not there yet: a new database has no gaps."""
+    async with client.connection() as conn:
+        await create_tables(conn)
     return {"symbols": list(load_institutions(settings.institutions))}
 
 

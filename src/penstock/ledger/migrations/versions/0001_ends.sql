@@ -49,7 +49,9 @@ begin
       not_before = case
         when x.verdict = 'cancelled' then u.not_before
         when x.verdict = 'completed' and n.repeats <= 1 then null
-        when x.verdict = 'completed' then clock_timestamp() + (array[3600, 21600, 86400])[least(n.repeats - 1, 3)] * interval '1 s'
+        when x.verdict = 'completed' and x.longest <= 0 then null
+        when x.verdict = 'completed' then clock_timestamp()
+          + least((array[3600, 21600, 86400])[least(n.repeats - 1, 3)], coalesce(x.longest, 86400)) * interval '1 s'
         when x.until is not null then to_timestamp(x.until)
         when x.first > 0 then clock_timestamp()
           + least(x.first * power(2, least(greatest(n.failures - 1, 0), 30)), x.longest) * interval '1 s' end
