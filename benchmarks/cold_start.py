@@ -51,7 +51,7 @@ def measure(server: str, *, quick: bool) -> list[Figure]:
             (home / "cold_app.py").write_text(APP)
             (home / "penstock.yaml").write_text("app: cold_app:app\nhome: state\n")
             first.append(_seconds(home, "plan", "numbers"))
-            embedded = EmbeddedServer(_server_folder(home), grace=0)
+            embedded = EmbeddedServer(home / "state" / "postgres", grace=0)
             embedded.start()
             try:
                 plan += [_seconds(home, "plan", "numbers") for _ in range(times)]
@@ -85,7 +85,3 @@ def _seconds(folder: Path, *words: str) -> float:
         raise RuntimeError(f"penstock {' '.join(words)} failed:\n{done.stderr}")
     return seconds
 
-
-def _server_folder(home: Path) -> Path:
-    """Where the command line has put its server."""
-    return next((home / "state").glob("**/PG_VERSION")).parent.parent

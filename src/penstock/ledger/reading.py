@@ -89,6 +89,10 @@ class Reading(Connected):
         """The plan's runs by state."""
         return {row["state"]: row["n"] for row in await self.rows(load("reading")["tally"], plan=plan)}
 
+    async def followed_up(self, plan: PlanId) -> Sequence[RunId]:
+        """The plan's runs that another one follows up."""
+        return [RunId(row["run_id"]) for row in await self.rows(load("reading")["followed_up"], plan=plan)]
+
     async def units(
         self, *, app: str, pipeline: str, verdicts: Sequence[str] = (), after: int | None = None, limit: int = 50
     ) -> Sequence[Mapping[str, Any]]:

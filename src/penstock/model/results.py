@@ -125,7 +125,8 @@ class Run(Generic[U_co]):
 class Summary(Generic[U_co]):
     """What an applied plan came to.
 
-    `counts` has the runs by state; `failed` those that ended failed or partial; `deferred` how many wait for a later
+    `counts` has the runs by state; `failed` those that ended failed or partial, but for those whose failed units were
+    tried again in a run of their own; `deferred` how many wait for a later
     time and `deferred_to` the first of these times; `dropped` the units that could not be taken, by reason;
     `seconds` the time it took.
     """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -31,13 +31,13 @@ class SqlGaps:
             likes, `source_version` (text) and `priority` (integer, higher first).
         existing: The same for what is there: selects the key and, if it likes, `source_version`. Without it, what
             the ledger knows as completed.
-        binds: Values for the queries' `%(name)s`: a mapping, or a function whose parameters are filled like a
-            step's. `%(start)s` and `%(end)s`, the range asked for or null, are always there.
+        binds: Values for the queries' `%(name)s`: a mapping, or a function (async or not) whose parameters are filled
+            like a step's. `%(start)s` and `%(end)s`, the range asked for or null, are always there.
     """
 
     wanted: str | Path
     existing: str | Path | None = None
-    binds: Callable[..., Mapping[str, Any]] | Mapping[str, Any] | None = None
+    binds: Callable[..., Mapping[str, Any] | Awaitable[Mapping[str, Any]]] | Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

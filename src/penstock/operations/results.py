@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from penstock.definition.pipeline import Pipeline
 from penstock.model.attempt import RunId
+from penstock.model.errors import InvalidData
 from penstock.model.results import Outcome, Run, Summary
 from penstock.model.states import RunState
 from penstock.ports.ledger import Ledger
@@ -23,7 +25,7 @@ def public_run(pipeline: Pipeline[Any], stored: StoredRun) -> Run[Any]:
         id=stored.uuid,
         number=stored.id,
         pipeline=stored.pipeline,
-        units=[pipeline.units.load(unit) for unit in stored.units],
+        units=[_unit(pipeline, unit) for unit in stored.units],
         state=stored.state,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         error=stored.error,
         error_class=stored.error_class,
@@ -36,6 +38,14 @@ def public_run(pipeline: Pipeline[Any], stored: StoredRun) -> Run[Any]:
         priority=stored.priority,
         failed_step=stored.failed_step,
     )
+
+
+def _unit(pipeline: Pipeline[Any], body: Mapping[str, Any]) -> Any:
+    """The unit; where its class has changed since and does not take it any more, its fields as they were."""
+    try:
+        return pipeline.units.load(body)
+    except InvalidData:
+        return SimpleNamespace(**{**dict.fromkeys(pipeline.units.fields), **body})
 
 
 def _outcome(pipeline: Pipeline[Any], step: StoredStep) -> Outcome[Any]:
@@ -60,6 +70,9 @@ async def summary_of(
     own = {run.id for run in await ledger.runs(app=plan.app, plan=plan.id, ids=list(ended), limit=SHOWN * 100)}
     counts: Counter[RunState] = Counter(await ledger.tally(plan.id))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     failed = list(await ledger.runs(app=plan.app, plan=plan.id, states=["failed", "partial"], limit=SHOWN))
+    if failed and pipeline.batch > 1:  # a unit that was tried again counts by its last try
+        followed = set(await ledger.followed_up(plan.id))
+        failed = [run for run in failed if run.id not in followed]
     others = [run for run in ended if run not in own]
     if others:
         taken = await ledger.runs(app=plan.app, ids=others, limit=len(others))

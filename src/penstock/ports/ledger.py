@@ -237,6 +237,10 @@ class Ledger(Protocol):
         """The plan's runs by state."""
         ...
 
+    async def followed_up(self, plan: PlanId) -> Sequence[RunId]:
+        """The plan's runs whose failed units went into a run of their own: that one tells how they ended."""
+        ...
+
     async def units(
         self, *, app: str, pipeline: str, verdicts: Sequence[str] = (), after: int | None = None, limit: int = 50
     ) -> Sequence[Mapping[str, Any]]:
@@ -273,6 +277,10 @@ class Ledger(Protocol):
 
     def connection(self) -> AbstractAsyncContextManager[Any]:
         """A connection of the pool, committed when the block ends well."""
+        ...
+
+    async def make_room(self, size: int) -> None:
+        """Let so many connections be used at once, as far as the server can bear it."""
         ...
 
     async def open_worker(self, app: str, name: str) -> Worker:

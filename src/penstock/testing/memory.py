@@ -79,6 +79,9 @@ class MemoryLedger(Plans, Reading):
         """
         raise AssertionError("A ledger in memory has no database: test this with penstock.testing.database(app).")
 
+    async def make_room(self, size: int) -> None:
+        """There are no connections to make room for."""
+
     async def open_worker(self, app: str, name: str) -> MemoryWorker:  # noqa: ARG002 - memory shows no names
         """Take a lease."""
         process = ProcessId(len(self.tables.processes) + 1)

@@ -232,6 +232,7 @@ def follow_up(tables: Tables, run: Run, follow: FollowUp) -> None:
         not_before=follow.until,
         wait_reason="backoff",
         tries=follow.tries,
+        origin=run.id,
     )
     tables.runs[new.id] = tables.active[new.id] = new
     run.plan.runs.append(new.id)

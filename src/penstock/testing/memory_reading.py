@@ -102,6 +102,12 @@ class Reading:
         found = self.tables.plans.get(plan)
         return Counter(self.tables.runs[number].state for number in found.runs) if found else {}
 
+    async def followed_up(self, plan: PlanId) -> Sequence[RunId]:
+        """The plan's runs that another one follows up."""
+        found = self.tables.plans.get(plan)
+        runs = [self.tables.runs[number] for number in found.runs] if found else []
+        return [run.origin for run in runs if run.origin is not None]
+
     async def units(
         self, *, app: str, pipeline: str, verdicts: Sequence[str] = (), after: int | None = None, limit: int = 50
     ) -> Sequence[Mapping[str, Any]]:

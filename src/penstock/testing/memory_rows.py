@@ -151,6 +151,7 @@ class Run:
     not_before: float | None = None
     wait_reason: WaitReason | None = None
     tries: int = 0
+    origin: RunId | None = None
     started_at: float | None = None
     finished_at: float | None = None
     error_class: ErrorClass | None = None

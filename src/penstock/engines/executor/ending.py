@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from penstock.definition.pipeline import Pipeline
 from penstock.engines.executor.carried import Carried, Slot, UnitFailure
 from penstock.model.attempt import Ended, Instant
 from penstock.model.states import ErrorClass, EventType
 from penstock.planning.memory import Memory, remember
 from penstock.planning.retry import delay, policy_for
-from penstock.ports.records import EndRecord, FollowUp, UnitEnd
+from penstock.ports.records import Claimed, EndRecord, FollowUp, UnitEnd
 
 
 def end_record(run: Carried, ended: Ended, now: Instant, *, keep: bool, event: EventType | None) -> EndRecord:
@@ -31,6 +34,16 @@ def end_record(run: Carried, ended: Ended, now: Instant, *, keep: bool, event: E
         follow=None if ended.state == "cancelled" else _follow_up(run, now),
         event=event,
     )
+
+
+def unreadable(claimed: Claimed, pipeline: Pipeline[Any], why: str) -> EndRecord:
+    """The end of a run whose units do not fit the unit's class any more."""
+    memory = remember("failed", "data", keep=pipeline.remember)
+    units = tuple(
+        UnitEnd(no=held.no, verdict=memory.verdict, counts=memory.counts, first=memory.first, limit=memory.limit)
+        for held in claimed.units
+    )
+    return EndRecord(hold=claimed.hold, state="failed", units=units, error_class="data", error=why)
 
 
 def _unit_end(run: Carried, ended: Ended, slot: Slot) -> UnitEnd:

@@ -17,13 +17,13 @@ from penstock.definition.registry import Registry
 from penstock.definition.shaping import shape_of
 from penstock.engines.executor.calling import CALLERS, Caller, StubbornHandler
 from penstock.engines.executor.carried import Carried
-from penstock.engines.executor.ending import end_record
+from penstock.engines.executor.ending import end_record, unreadable
 from penstock.engines.executor.execute import Executor
 from penstock.engines.executor.resources import Resources
 from penstock.engines.executor.watch import Culprit, LoopWatch
 from penstock.engines.local.effects import LocalEffects, Released
 from penstock.model.attempt import Ended, Instant, PlanId, RunId
-from penstock.model.errors import LeaseLost, LedgerUnavailable, PenstockError
+from penstock.model.errors import InvalidData, LeaseLost, LedgerUnavailable, PenstockError
 from penstock.model.results import Event
 from penstock.model.states import EventType
 from penstock.planning.drive import drive
@@ -34,8 +34,8 @@ from penstock.ports.records import Claimed, History, LogRecord, WaitRecord
 POLL = 5.0
 """Seconds between looks for work where no news comes."""
 HOUSEKEEPING = 3.0
-UNKNOWN = 60.0
-"""Seconds before a run of a pipeline that this app no longer has is offered again."""
+PASSED_ON = 1_800.0
+"""Seconds before a run that could not go on here is offered again."""
 QUANTUM = 16
 """Runs that one lane may have in a row before the other lanes get their turn."""
 
@@ -218,17 +218,25 @@ class LocalEngine:
                 self._log.warning("the ledger does not answer; trying again", reason=str(error))
                 await asyncio.sleep(min(5.0, 0.2 * 2**tries))
                 claimed = _begun(claimed)
+            except Exception as error:  # noqa: BLE001 - a fault of ours: no run may be held by a process that lets it lie
+                self._log.exception("a run cannot go on here; it is offered again later", run=claimed.hold.run)
+                await self._pass_on(claimed, f"{type(error).__name__}: {error}")
+                return None
 
     async def _drive_once(self, claimed: Claimed, *, keep: bool) -> Claimed | None:
         worker, executor = self._worker, self._executor
         pipeline = self._registry.pipelines.get(claimed.pipeline)
         if pipeline is None:  # of a lane that pipelines share: another process knows it
-            await self._pass_on(claimed)
+            await self._pass_on(claimed, f"this app has no pipeline {claimed.pipeline}")
             return None
         begun = claimed.claims > 1
         history = await worker.history(claimed.hold.run) if begun or claimed.copied else History()
         shape = claimed.shape if history.attempts else self._shapes.get(claimed.pipeline) or shape_of(pipeline)
-        run = Carried(claimed, pipeline, shape, history)
+        try:
+            run = Carried(claimed, pipeline, shape, history)
+        except InvalidData as error:  # the unit's class changed: what was planned fits it no more
+            self._ended.add(claimed.hold.run)
+            return await worker.end(unreadable(claimed, pipeline, str(error)))
         if task := asyncio.current_task():
             self._carrying[task] = run
         run.handing_over = self._stopping
@@ -264,10 +272,14 @@ class LocalEngine:
         self.emit(event, run, {"state": ended.state, "error": record.error, "error_class": record.error_class})
         return following
 
-    async def _pass_on(self, claimed: Claimed) -> None:
-        self._log.warning("no such pipeline here; left to a process that has it", pipeline=claimed.pipeline)
-        until = Instant(self._worker.now() + UNKNOWN)
-        await self._worker.wait(WaitRecord(hold=claimed.hold, until=until, reason="handover", keep_lane=False))
+    async def _pass_on(self, claimed: Claimed, why: str) -> None:
+        """Let a run go that cannot go on here: for a process that can, or for later."""
+        self._log.warning("left to another process", run=claimed.hold.run, reason=why)
+        until = Instant(self._worker.now() + PASSED_ON)
+        try:
+            await self._worker.wait(WaitRecord(hold=claimed.hold, until=until, reason="handover", keep_lane=False))
+        except LeaseLost as error:
+            self._log.info("run taken over", run=claimed.hold.run, reason=str(error))
 
     async def _let_go(self, run: Carried, released: Released) -> None:
         wait = released.until - self._worker.now()

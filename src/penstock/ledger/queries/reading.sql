@@ -24,6 +24,10 @@ where x.run_id = %(run)s and coalesce(x.state, r.state) <> 'completed' order by 
 -- name: tally
 select state, count(*) as n from penstock.runs where plan_id = %(plan)s group by state;
 
+-- name: followed_up
+select distinct origin_run_id as run_id from penstock.runs
+where plan_id = %(plan)s and tries > 0 and origin_run_id is not null;
+
 -- name: units
 select v.* from penstock.v1_units v where v.number in (
   select u.unit_id from penstock.units u join penstock.pipelines q using (pipeline_id)
