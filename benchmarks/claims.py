@@ -28,8 +28,10 @@ insert into lanes (space_id, key, next_at) select 1, 'lane ' || i, now() - inter
   from generate_series(1, LANES) i;
 insert into units (pipeline_id, key, unit) select 1, '{"n":' || i || '}', json_build_object('n', i)
   from generate_series(1, RUNS) i;
-insert into runs (pipeline_id, plan_id, shape_id, lane_id) select 1, 1, 1, i % LANES + 1 from generate_series(1, RUNS) i;
-insert into run_units (run_id, unit_no, unit_id, reason, rev) select i, 0, i, 'missing', 0 from generate_series(1, RUNS) i;
+insert into runs (pipeline_id, plan_id, shape_id, lane_id) select 1, 1, 1, i % LANES + 1
+  from generate_series(1, RUNS) i;
+insert into run_units (run_id, unit_no, unit_id, reason, rev) select i, 0, i, 'missing', 0
+  from generate_series(1, RUNS) i;
 insert into active (lane_id, rank, run_id, unit_id) select i % LANES + 1, 5, i, i from generate_series(1, RUNS) i;
 """
 LANES = (14, 20_000)
@@ -91,9 +93,7 @@ async def _claims(url: str, lanes: int, count: int, times: int, where: str) -> l
 
 async def _end(worker: PostgresWorker, claims: Sequence[Claimed]) -> None:
     unit = (UnitEnd(no=0, verdict="completed"),)
-    await asyncio.gather(
-        *(worker.end(EndRecord(hold=claim.hold, state="completed", units=unit)) for claim in claims)
-    )
+    await asyncio.gather(*(worker.end(EndRecord(hold=claim.hold, state="completed", units=unit)) for claim in claims))
 
 
 async def _writer(ledger: PostgresLedger) -> int:

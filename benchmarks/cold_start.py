@@ -39,12 +39,10 @@ def measure(server: str, *, quick: bool) -> list[Figure]:
     """Medians; the server that other benchmarks use plays no part."""
     del server
     times = 3 if quick else 7
-    help_seconds: list[float] = []
     first: list[float] = []
     again: list[float] = []
     plan: list[float] = []
-    for _ in range(times):
-        help_seconds.append(_seconds(Path.cwd(), "--help"))
+    help_seconds = [_seconds(Path.cwd(), "--help") for _ in range(times)]
     for _ in range(1 if quick else 3):
         with tempfile.TemporaryDirectory(prefix="penstock-cold-") as folder:
             home = Path(folder)
@@ -84,4 +82,3 @@ def _seconds(folder: Path, *words: str) -> float:
     if done.returncode:
         raise RuntimeError(f"penstock {' '.join(words)} failed:\n{done.stderr}")
     return seconds
-

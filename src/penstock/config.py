@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from penstock.model.errors import SettingError
@@ -118,7 +118,7 @@ def read_file(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        body = yaml.safe_load(path.read_text(encoding="utf-8"))
+        body: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise SettingError(f"{path}, line {line}: this is no YAML: {error.problem}.") from None
@@ -126,10 +126,13 @@ def read_file(path: Path) -> dict[str, Any]:
         raise SettingError(f"{path} cannot be read: {error}") from None
     if body is None:
         return {}
-    if not isinstance(body, dict):
+    if not _is_mapping(body):
         raise SettingError(f"{path}: settings are a mapping such as 'lanes: 4', this is a {type(body).__name__}.")
-    settings: dict[Any, Any] = body
-    return {str(name): value for name, value in settings.items()}
+    return {str(name): value for name, value in body.items()}
+
+
+def _is_mapping(body: Any) -> TypeGuard[dict[Any, Any]]:
+    return isinstance(body, dict)
 
 
 def masked(url: str) -> str:

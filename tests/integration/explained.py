@@ -102,5 +102,6 @@ def _nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _input(node: dict[str, Any]) -> int:
+    """Rows that went into a sort."""
     child = node["Plans"][0]
-    return round(child["Actual Rows"] * child["Actual Loops"])
+    return round(float(child["Actual Rows"]) * int(child["Actual Loops"]))

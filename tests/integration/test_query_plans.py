@@ -55,7 +55,7 @@ def ended(hold: Hold, *, keep: bool = True) -> EndRecord:
     return EndRecord(hold=hold, state="completed", units=(UnitEnd(no=0, verdict="completed"),), keep=keep)
 
 
-def record(**given: str | None) -> dict[str, Any]:
+def record(**given: str | int | None) -> dict[str, Any]:
     nothing: dict[str, Any] = {"attempts": None, "calls": None, "waits": None, "ends": None, "k": 0, "turn": 1}
     return {"process": MINE, "spaces": SPACES, **nothing, **given}
 

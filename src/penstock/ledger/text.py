@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 ERROR_LIMIT: Final = 16 * 1024
 OUTPUT_LIMIT: Final = 64 * 1024
@@ -29,14 +29,18 @@ def clean_json(text: str) -> str:
 
 
 def _clean_value(value: Any) -> Any:
-    match value:
-        case str():
-            return clean(value, limit=len(value) * 4 + 64)
-        case list():
-            items: list[Any] = value
-            return [_clean_value(item) for item in items]
-        case dict():
-            fields: dict[str, Any] = value
-            return {_clean_value(key): _clean_value(item) for key, item in fields.items()}
-        case _:
-            return value
+    if isinstance(value, str):
+        return clean(value, limit=len(value) * 4 + 64)
+    if _is_list(value):
+        return [_clean_value(item) for item in value]
+    if _is_object(value):
+        return {_clean_value(key): _clean_value(item) for key, item in value.items()}
+    return value
+
+
+def _is_list(value: Any) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
+def _is_object(value: Any) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)

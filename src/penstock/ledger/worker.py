@@ -112,9 +112,11 @@ class PostgresWorker:
 
     async def end(self, record: EndRecord) -> Claimed | None:
         """End a run, and perhaps go on with its lane."""
-        row = await self.writer.write(record)
+        row: Row | None = await self.writer.write(record)
+        if row is None:
+            return None
         try:
-            return None if row is None else await self._claimed(row)
+            return await self._claimed(row)
         except LedgerUnavailable:  # the end itself is on disk
             self.writer.forget([row])
             return None

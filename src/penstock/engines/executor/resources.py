@@ -61,14 +61,15 @@ class Resources:
         if isinstance(resource, type) or inspect.isroutine(resource):
             arguments = {name: await self._make(want) for name, want in wants_of(resource).items()}
             function: Any = resource
-            if inspect.isasyncgenfunction(function):
+            yields, yields_async = inspect.isgeneratorfunction(function), inspect.isasyncgenfunction(function)
+            if yields_async:
                 made = asynccontextmanager(function)(**arguments)
-            elif inspect.isgeneratorfunction(function):
+            elif yields:
                 made = contextmanager(function)(**arguments)
             else:
-                made = function(**arguments)
-            if inspect.isawaitable(made):
-                made = await made
+                answer: Any = function(**arguments)
+                waits = inspect.isawaitable(answer)
+                made = await answer if waits else answer
         if hasattr(type(made), "__aenter__"):
             return await self._stack.enter_async_context(made)
         if hasattr(type(made), "__enter__"):

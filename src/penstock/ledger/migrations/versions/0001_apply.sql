@@ -41,6 +41,9 @@ begin
     return;
   end if;
   select count(*), count(distinct i.run_no) into v_items, v_planned from plan_items i where i.plan_id = p_plan;
+  if v_items > 1000 then  -- nobody may have counted them yet, and a guess of one item is joined to others row by row
+    analyze plan_items (plan_id, run_no);
+  end if;
   insert into lanes (space_id, key) select distinct v_pipeline.space_id, i.lane from plan_items i
     where i.plan_id = p_plan on conflict do nothing;
   insert into units (pipeline_id, key, unit) select v_plan.pipeline_id, i.key, i.unit from plan_items i
@@ -91,10 +94,12 @@ begin
       join active a on a.unit_id = u.unit_id left join runs r on r.run_id = a.run_id
       where p.plan_id = p_plan and u.rev = p.rev and r.plan_id is distinct from p_plan;
   end if;
-  update units u set unit = p.unit from plan_items p
-    where p.plan_id = p_plan and p.rev > 0 and u.pipeline_id = v_plan.pipeline_id and u.key_hash = md5(p.key)::uuid
-      and u.unit::text <> p.unit::text
-      and exists (select from run_units x join runs r using (run_id) where x.unit_id = u.unit_id and r.plan_id = p_plan);
+  with i as materialized (  -- unit by unit: joined the other way round it would read all items for each run
+    select u.unit_id, p.unit from plan_items p join units u on u.pipeline_id = v_plan.pipeline_id and u.key_hash = md5(p.key)::uuid
+    where p.plan_id = p_plan and p.rev > 0 and u.unit::text <> p.unit::text and (
+      select true from run_units x join runs r using (run_id) where x.unit_id = u.unit_id and r.plan_id = p_plan limit 1)
+  )
+  update units u set unit = i.unit from i where u.unit_id = i.unit_id;
   select count(*) into v_runs from runs r where r.plan_id = p_plan;
   if p_copy_from is not null and v_runs = 1 then
     select r.run_id into v_new from runs r where r.plan_id = p_plan;
