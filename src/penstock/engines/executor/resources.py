@@ -70,8 +70,9 @@ class Resources:
                 answer: Any = function(**arguments)
                 waits = inspect.isawaitable(answer)
                 made = await answer if waits else answer
-        if hasattr(type(made), "__aenter__"):
+        kind: Any = type(made)
+        if hasattr(kind, "__aenter__"):
             return await self._stack.enter_async_context(made)
-        if hasattr(type(made), "__enter__"):
+        if hasattr(kind, "__enter__"):
             return self._stack.enter_context(made)
         return made
