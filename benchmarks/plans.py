@@ -26,7 +26,8 @@ set local maintenance_work_mem = '256MB';
 create table wanted as select 'T' || lpad(t::text, 5, '0') as ticker, date '2020-01-01' + d as day, 1 as source_version
   from generate_series(1, TICKERS) t, generate_series(0, DAYS - 1) d;
 create table existing as
-  select ticker, day, case when hashtext(ticker || day) % 200 = 1 then 0 else 1 end as source_version from wanted where hashtext(ticker || day) % 100 <> 0;
+  select ticker, day, case when hashtext(ticker || day) % 200 = 1 then 0 else 1 end as source_version
+  from wanted where hashtext(ticker || day) % 100 <> 0;
 alter table wanted add primary key (ticker, day);
 alter table existing add primary key (ticker, day);
 """

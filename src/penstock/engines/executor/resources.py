@@ -70,7 +70,7 @@ class Resources:
                 answer: Any = function(**arguments)
                 waits = inspect.isawaitable(answer)
                 made = await answer if waits else answer
-        kind: Any = type(made)
+        kind: type[Any] = type(made)
         if hasattr(kind, "__aenter__"):
             return await self._stack.enter_async_context(made)
         if hasattr(kind, "__enter__"):
