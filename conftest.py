@@ -10,6 +10,7 @@ import os
 import uuid
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 import psycopg
@@ -89,3 +90,16 @@ def named(server: str, database: str) -> str:
     head, mark, options = server.partition("?")
     scheme, _, rest = head.partition("://")
     return f"{scheme}://{rest.partition('/')[0]}/{database}{mark}{options}"
+
+
+@pytest.fixture(scope="session")
+def real_transcripts() -> Path:
+    """The zip of real calls; without it the test is skipped on a laptop and fails in CI."""
+    data = Path(os.environ.get("PENSTOCK_TEST_DATA", Path(__file__).parent / ".." / "shared" / "data"))
+    path = data / "transcripts" / "us_banks_2024Q1-2025Q2_txt.zip"
+    if not path.is_file():
+        reason = "no real transcripts; set PENSTOCK_TEST_DATA to the folder that holds transcripts/"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path.resolve()

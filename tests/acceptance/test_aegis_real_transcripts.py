@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -18,27 +17,14 @@ REJECTED = {"duplicate_of": 1, "other_company": 2}
 ACCEPTED = 128
 
 
-@pytest.fixture
-def calls() -> Path:
-    """The zip of real calls; without it the test is skipped on a laptop and fails in CI."""
-    data = Path(os.environ.get("PENSTOCK_TEST_DATA", ROOT / ".." / "shared" / "data"))
-    path = data / "transcripts" / "us_banks_2024Q1-2025Q2_txt.zip"
-    if not path.is_file():
-        reason = "no real transcripts; set PENSTOCK_TEST_DATA to the folder that holds transcripts/"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return path.resolve()
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(3000)
 def test_every_real_call_has_its_two_reports(
-    calls: Path, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+    real_transcripts: Path, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("systems.aegis.tests.commands.SECONDS", 2500)
     folder = tmp_path / "calls"
-    with zipfile.ZipFile(calls) as archive:
+    with zipfile.ZipFile(real_transcripts) as archive:
         archive.extractall(folder)
     files = sorted(path for path in folder.rglob("*_Q?.txt") if not path.name.startswith("."))
     tickers = sorted({path.name.split("_")[0] for path in files})

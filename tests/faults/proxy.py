@@ -14,7 +14,7 @@ import asyncio
 import struct
 import threading
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -45,7 +45,7 @@ class Proxy:
         self.cuts: Counter[tuple[Moment, How]] = Counter()
 
     @contextmanager
-    def running(self) -> Iterator[Proxy]:
+    def running(self) -> Generator[Proxy]:
         """Serve in a thread of its own."""
         started, loop = threading.Event(), asyncio.new_event_loop()
         thread = threading.Thread(target=lambda: loop.run_until_complete(self._serve(started)), name="proxy")

@@ -27,7 +27,7 @@ UNITS, LANES = 300, 24
 @pytest.mark.parametrize("turn", range(MORE))
 def test_workers_killed_at_random_moments(world: World, chance: random.Random, turn: int) -> None:
     world.prepare(UNITS, LANES)
-    killed = []
+    killed: list[int] = []
     for _ in range(6):
         program = world.start()
         if not world.wait_for_entries(chance.randrange(1, 200), program):
@@ -47,7 +47,7 @@ def test_one_of_two_workers_killed_again_and_again(world: World, chance: random.
     """The survivor takes over while it works; it is on the same machine, so it need not wait for the lease's end."""
     world.prepare(UNITS, LANES)
     survivor = world.start(PENSTOCK_LANES=2)
-    killed = []
+    killed: list[int] = []
     for _ in range(3):
         program = world.start(PENSTOCK_LANES=6)
         if not world.wait_for_entries(chance.randrange(1, 60), program, own=True):
@@ -107,7 +107,7 @@ def test_server_killed_under_workers(embedded: World, chance: random.Random, tur
 def test_server_and_workers_killed(embedded: World, chance: random.Random, turn: int) -> None:
     world = embedded
     world.prepare(UNITS, LANES)
-    killed = []
+    killed: list[int] = []
     for number in range(4):
         program = world.start()
         if not world.wait_for_entries(chance.randrange(5, 120), program):

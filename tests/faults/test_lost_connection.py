@@ -43,7 +43,7 @@ def test_each_unit_ends_once(world: World, chance: random.Random, moments: tuple
 def test_one_cut(world: World, moment: Moment, how: How) -> None:
     """Each way once, with nothing else going on that might heal it."""
     world.prepare(2, 1)
-    left = [how]
+    left: list[How] = [how]
 
     def decide(now: Moment) -> How | None:
         return left.pop() if left and now == moment else None
@@ -58,7 +58,7 @@ def test_one_cut(world: World, moment: Moment, how: How) -> None:
 def test_one_cut_in_a_batch(world: World, how: How) -> None:
     """There each unit has a transaction and a record of its own, and no record but that one tells what became of it."""
     world.prepare(4, 1)
-    left = [how]
+    left: list[How] = [how]
 
     def decide(now: Moment) -> How | None:
         return left.pop() if left and now == "commit" else None

@@ -203,13 +203,16 @@ class WaitRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitEnd:
-    """How a unit is remembered; see `planning.memory`. `state` is set where it differs from the run's."""
+    """How a unit is remembered; see `planning.memory`.
+
+    `limit` is the longest that it is held back, in seconds. `state` is set where it differs from the run's.
+    """
 
     no: int
     verdict: Verdict
     counts: bool = False
     first: float = 0.0
-    limit: float = 0.0
+    limit: float = 7 * 86_400.0
     until: Instant | None = None
     alone: bool = False
     state: Literal["failed", "partial", "completed"] | None = None

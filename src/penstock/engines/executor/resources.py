@@ -70,9 +70,12 @@ class Resources:
                 answer: Any = function(**arguments)
                 waits = inspect.isawaitable(answer)
                 made = await answer if waits else answer
-        kind: type[Any] = type(made)
-        if hasattr(kind, "__aenter__"):
+        return await self._hold(made)
+
+    async def _hold(self, made: Any) -> Any:
+        """A context manager is entered until the app stops; anything else is what it is."""
+        if hasattr(made.__class__, "__aenter__"):
             return await self._stack.enter_async_context(made)
-        if hasattr(kind, "__enter__"):
+        if hasattr(made.__class__, "__enter__"):
             return self._stack.enter_context(made)
         return made
