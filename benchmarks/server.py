@@ -73,10 +73,15 @@ def server_seconds(url: str) -> float | None:
         backend = int(_one(connection, "select pg_backend_pid()"))
     try:
         main = int(_stat(backend)[1])
-        own = [pid for pid in _processes() if pid == main or int(_stat(pid)[1]) == main]
-        return TICK * (sum(sum(map(int, _stat(pid)[11:13])) for pid in own) + sum(map(int, _stat(main)[13:15])))
+        for _ in range(20):
+            ended = _stat(main)[13:15]
+            own = [pid for pid in _processes() if pid == main or int(_stat(pid)[1]) == main]
+            living = sum(sum(map(int, _stat(pid)[11:13])) for pid in own)
+            if _stat(main)[13:15] == ended:  # none ended meanwhile, which would have counted twice or not at all
+                return TICK * (living + sum(map(int, ended)))
     except (OSError, IndexError):
-        return None
+        pass
+    return None
 
 
 def _processes() -> list[int]:

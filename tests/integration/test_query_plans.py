@@ -187,8 +187,6 @@ RUNS: dict[str, tuple[int, dict[str, Any]]] = {
     "waiting": (800, {"states": ["waiting"]}),
     "crashed": (800, {"states": ["crashed"]}),
 }
-SLOW = {"of a pipeline", "next page", "failed", "running", "waiting", "crashed"}
-"""Read more than they need, by the way that their conditions are written (`Reading.runs`)."""
 LISTS_OF_LIVE: dict[str, dict[str, Any]] = {
     "scheduled": {"pipeline": "p1", "states": ["scheduled"]},
     "scheduled of a plan": {"plan": PlanId(118), "states": ["scheduled"]},
@@ -246,7 +244,7 @@ def test_hot_queries(
 @pytest.mark.parametrize("often", [False, True], ids=["first", "often"])
 @pytest.mark.parametrize(
     "question",
-    [pytest.param(name, marks=[pytest.mark.xfail(strict=True)] if name in SLOW else []) for name in RUNS],
+    RUNS,
 )
 def test_lists_of_runs(ledger: psycopg.Connection[Any], newest: datetime, question: str, *, often: bool) -> None:
     reads, given = RUNS[question]

@@ -44,9 +44,11 @@ class Reading(Connected):
         limit: int = 50,
     ) -> Sequence[StoredRun]:
         """Runs, newest first."""
-        conditions = [
-            "r.pipeline_id in (select q.pipeline_id from penstock.pipelines q where q.app = %(app)s"
-            + (" and q.name = %(pipeline)s)" if pipeline is not None else ")")
+        conditions = [  # an id, not a join: then the index of the pipeline's runs gives the newest first
+            "r.pipeline_id = (select q.pipeline_id from penstock.pipelines q where q.app = %(app)s"
+            " and q.name = %(pipeline)s)"
+            if pipeline is not None
+            else "r.pipeline_id in (select q.pipeline_id from penstock.pipelines q where q.app = %(app)s)"
         ]
         if ids is not None:
             conditions.append("r.run_id = any(%(ids)s)")
@@ -138,11 +140,13 @@ def _state_condition(states: Sequence[str]) -> str:
     wanted = set(states)
     if wanted <= {"failed", "partial"}:
         return "r.failed_at is not null and r.state = any(%(states)s)"
+    if wanted <= {"running", "waiting"}:
+        return "r.state in ('running', 'waiting') and r.state = any(%(states)s)"
     if wanted <= LIVE:
         return "r.run_id in (select a.run_id from penstock.active a) and r.state = any(%(states)s)"
     if wanted == {"crashed"}:
         return (
-            "r.state = 'running' and r.run_id in (select a.run_id from penstock.active a) and not exists ("
+            "r.state in ('running', 'waiting') and r.state = 'running' and not exists ("
             "select from penstock.processes w where w.process_id = r.process_id and w.lost_at is null"
             " and w.lease_until >= clock_timestamp())"
         )

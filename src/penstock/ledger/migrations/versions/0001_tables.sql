@@ -97,6 +97,7 @@ create index runs_recent on runs (pipeline_id, run_id desc);
 create index runs_plan on runs (plan_id, run_id);
 create index runs_failed on runs (pipeline_id, run_id desc) where failed_at is not null;
 create index runs_made on runs using brin (created_at) with (pages_per_range = 32, autosummarize = on);
+create index runs_open on runs (pipeline_id, run_id desc) where state in ('running', 'waiting');
 create index runs_later on runs (pipeline_id, not_before) where not_before is not null; -- no state: updates stay HOT
 comment on column runs.losses is 'Take-overs in a row without an outcome recorded in between.';
 comment on column runs.tries is 'How many runs of a chain of follow-ups came before this one.';
