@@ -70,9 +70,10 @@ def backend_seconds(pid: int) -> float | None:
 def server_seconds(url: str) -> float | None:
     """Seconds on a processor of the whole server, ended backends included; None where it is another machine's."""
     with psycopg.connect(url) as connection:
-        backend = int(_one(connection, "select pg_backend_pid()"))
+        main = int(_stat(int(_one(connection, "select pg_backend_pid()")))[1])
+    if not main:
+        return None
     try:
-        main = int(_stat(backend)[1])
         for _ in range(20):
             ended = _stat(main)[13:15]
             own = [pid for pid in _processes() if pid == main or int(_stat(pid)[1]) == main]
