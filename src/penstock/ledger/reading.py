@@ -56,8 +56,9 @@ class Reading(Connected):
             conditions.append("r.plan_id = %(plan)s")
         if key is not None:
             conditions.append(
-                "r.run_id in (select x.run_id from penstock.run_units x join penstock.units u using (unit_id)"
-                " where u.key_hash = md5(%(key)s)::uuid)"
+                "r.run_id = any(array(select x.run_id from penstock.run_units x where x.unit_id = ("
+                "select u.unit_id from penstock.units u join penstock.pipelines q using (pipeline_id)"
+                " where q.app = %(app)s and q.name = %(pipeline)s and u.key_hash = md5(%(key)s)::uuid)))"
             )
         if states:
             conditions.append(_state_condition(states))
