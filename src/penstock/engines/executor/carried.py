@@ -79,6 +79,7 @@ class Carried:
         self.handing_over = False
         self.closing = any(self._closes(a.step) for a in history.attempts)
         self.losses = claimed.losses
+        self.moved = False  # an outcome was recorded since this claim
         self.until: Instant | None = None
         self.last_at = claimed.started
         self.interrupts: list[Callable[[], None]] = []

@@ -341,7 +341,7 @@ class Executor:
 
     def _remember(self, run: Carried, name: str, n: int, record: AttemptRecord, at: Instant) -> AttemptOutcome:
         memory = run.step(name)
-        memory.state, memory.seconds = step_state(record.state), record.elapsed
+        memory.state, memory.seconds, run.moved = step_state(record.state), record.elapsed, True
         memory.output, memory.error, memory.error_class = record.output, record.error, record.error_class
         memory.attempts, memory.lost, run.losses, run.last_at = memory.attempts + 1, 0, 0, at
         kind: OutcomeKind = "done" if record.state == "skipped" else _kind(record.state)

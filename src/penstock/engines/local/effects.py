@@ -62,6 +62,7 @@ class LocalEffects:
             raise Released(until, reason)
 
     def _tell(self, until: Instant) -> None:
-        if until > self._executor.worker.now() and self._told != until:
+        # What is left of a wait that began before this claim was told then.
+        if self._run.moved and until > self._executor.worker.now() and self._told != until:
             self._told = until
             self._executor.emit("execution.waiting", self._run, {"seconds": until - self._run.last_at, "until": until})
