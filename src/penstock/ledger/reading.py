@@ -55,10 +55,11 @@ class Reading(Connected):
         if plan is not None:
             conditions.append("r.plan_id = %(plan)s")
         if key is not None:
+            named = " and q.name = %(pipeline)s" if pipeline is not None else ""
             conditions.append(
-                "r.run_id = any(array(select x.run_id from penstock.run_units x where x.unit_id = ("
-                "select u.unit_id from penstock.units u join penstock.pipelines q using (pipeline_id)"
-                " where q.app = %(app)s and q.name = %(pipeline)s and u.key_hash = md5(%(key)s)::uuid)))"
+                "r.run_id = any(array(select x.run_id from penstock.run_units x where x.unit_id = any(array("
+                "select u.unit_id from penstock.pipelines q join penstock.units u using (pipeline_id)"
+                f" where q.app = %(app)s{named} and u.key_hash = md5(%(key)s)::uuid))))"
             )
         if states:
             conditions.append(_state_condition(states))
