@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -78,8 +78,3 @@ def _step(body: Mapping[str, Any]) -> StepShape:
     fields["policies"] = {name: Policy(**policy) for name, policy in body["policies"].items()}
     fields["after"] = tuple(body["after"])
     return StepShape(**fields)
-
-
-def closing(steps: Sequence[StepShape]) -> list[StepShape]:
-    """The steps that run when all else is over."""
-    return [s for s in steps if s.when != "ok"]
