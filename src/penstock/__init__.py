@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Skip,
         StepError,
     )
+    from penstock.model.quota import Quota
     from penstock.model.results import Event, Gap, Outcome, Plan, Run, Summary, Why
     from penstock.model.states import ErrorClass, RunState
     from penstock.model.values import DateGaps, Day, Retry, SqlGaps
@@ -51,6 +52,7 @@ _HOME = {
         "Skip",
         "StepError",
     ),
+    "model.quota": ("Quota",),
     "model.results": ("Event", "Gap", "Outcome", "Plan", "Run", "Summary", "Why"),
     "model.states": ("ErrorClass", "RunState"),
     "model.values": ("DateGaps", "Day", "Retry", "SqlGaps"),
@@ -77,6 +79,7 @@ __all__ = [
     "Pipeline",
     "Plan",
     "PlanStale",
+    "Quota",
     "QuotaSpent",
     "RateLimited",
     "Rejected",

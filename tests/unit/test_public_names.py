@@ -11,7 +11,7 @@ import pytest
 NAMES = {
     "penstock": (
         "App AuthFailed Client Context DateGaps Day DefinitionError ErrorClass Event Gap InvalidData NetworkError "
-        "NoData Outcome PenstockError Pipeline Plan PlanStale QuotaSpent RateLimited Rejected Retry Run RunState "
+        "NoData Outcome PenstockError Pipeline Plan PlanStale Quota QuotaSpent RateLimited Rejected Retry Run RunState "
         "SettingError Skip SqlGaps Step StepError Summary Transaction Why"
     ),
     "penstock.testing": "Database Simulation context contracts database",

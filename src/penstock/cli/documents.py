@@ -20,8 +20,9 @@ def plan_document(pipeline: Pipeline[Any], plan: Plan[Any], gaps: Sequence[Gap[A
         "counts": dict(plan.counts),
         "lanes": plan.lanes,
         "seconds": plan.seconds,
+        "admitted": plan.admitted,
         "cost": dict(plan.cost),
-        "deferred": dict(plan.deferred),
+        "deferred": [{"quota": d.quota, "count": d.count, "until": d.until} for d in plan.deferred],
         "in_flight": plan.in_flight,
         "remembered": [{"verdict": r.verdict, "count": r.count, "until": r.until} for r in plan.remembered],
         "repeating": plan.repeating,
@@ -39,7 +40,9 @@ def gap_document(pipeline: Pipeline[Any], gap: Gap[Any]) -> dict[str, Any]:
         "priority": gap.priority,
         "lane": gap.lane,
         "source_version": gap.source_version,
+        "cost": dict(gap.cost),
         "deferred": gap.deferred,
+        "deferred_until": gap.deferred_until,
     }
 
 

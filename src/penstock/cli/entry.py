@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from penstock.cli import (
+    budgets,
     configuring,
     databases,
     demonstrating,
@@ -55,7 +56,18 @@ def root(
         choices.app, choices.traceback = app, choices.traceback or traceback
 
 
-for module in (starting, demonstrating, planning, running, reading, steering, databases, configuring, examining):
+for module in (
+    starting,
+    demonstrating,
+    planning,
+    running,
+    reading,
+    steering,
+    budgets,
+    databases,
+    configuring,
+    examining,
+):
     module.register(cli)
 
 

@@ -137,11 +137,11 @@ async def carry_out(session: Session, client: Client, plan: Plan[Any]) -> tuple[
     from penstock.engines.local.signals import Stopper
 
     pipeline = session.app.pipeline(plan.pipeline)
-    if len(plan):
+    if plan.admitted:
         say(f"{plan.pipeline}, plan {plan.number}: {plan_line(plan)}.")
     grace = session.settings.grace
     stopper = Stopper(asyncio.get_running_loop(), lambda: client.stop(grace), (signal.SIGTERM, signal.SIGINT))
-    with stopper, watcher(pipeline, len(plan)) as watching:
+    with stopper, watcher(pipeline, plan.admitted) as watching:
         summary = await client.apply(plan.number, on_event=watching)
     return plan, summary, stopper.stopped
 

@@ -28,6 +28,9 @@ def notes(plan: Plan[Any]) -> Iterator[str]:
     for memory in plan.remembered:
         until = f", the first tried again from {moment(memory.until)}" if memory.until else ""
         yield f"{counted(memory.count, 'unit')} remembered as {memory.verdict}{until}; --force ignores that."
+    for late in plan.deferred:
+        when = f"deferred to {moment(late.until)}" if late.until else "costs more than the whole limit"
+        yield f"{counted(late.count, 'gap')} {when} ({late.quota})."
     if plan.repeating:
         yield (
             f"{counted(plan.repeating, 'unit')} completed more than once and still missing: existing does not see "
@@ -41,9 +44,12 @@ def tell_plan(pipeline: Pipeline[Any], plan: Plan[Any], gaps: Sequence[Gap[Any]]
     if gaps:
         printing.line()
         tell_gaps(pipeline, plan, gaps)
+    if plan.cost:
+        priced = ", ".join(f"{amount:,f} {name}" for name, amount in plan.cost.items())
+        printing.line(f"This costs {priced}; `penstock quota` shows what is left.")
     for note in notes(plan):
         printing.line(note)
-    if len(plan):
+    if plan.admitted:
         printing.line(f"This is plan {plan.number}. Carry it out: penstock apply {plan.number}")
 
 
@@ -52,17 +58,31 @@ def tell_gaps(pipeline: Pipeline[Any], plan: Plan[Any], gaps: Sequence[Gap[Any]]
     fields = pipeline.units.fields
     bodies = [pipeline.units.dump(gap.unit) for gap in gaps]
     prioritised = any(gap.priority for gap in gaps)
+    priced = [name for name in plan.cost if any(gap.cost.get(name) for gap in gaps)]
+    late = any(gap.deferred for gap in gaps)
     printing.table(
-        [*fields, "reason", "priority"],
+        [*fields, "reason", "priority", *priced, *(["deferred"] if late else [])],
         [
-            [*(body[name] for name in fields), gap.reason, gap.priority if prioritised else None]
+            [
+                *(body[name] for name in fields),
+                gap.reason,
+                gap.priority if prioritised else None,
+                *(f"{gap.cost[name]:,f}" for name in priced),
+                *([_deferred(gap)] if late else []),
+            ]
             for body, gap in zip(bodies, gaps, strict=True)
         ],
-        right=["priority"],
+        right=["priority", *priced],
     )
     if len(plan) > len(gaps):
         printing.line(printing.dim(f"… and {len(plan) - len(gaps):,} more (--limit shows them)"))
     printing.line()
+
+
+def _deferred(gap: Gap[Any]) -> str:
+    if gap.deferred is None:
+        return ""
+    return f"to {moment(gap.deferred_until)}" if gap.deferred_until else "never fits"
 
 
 def tell_summary(pipeline: Pipeline[Any], plan: Plan[Any], summary: Summary[Any], *, stopped: bool) -> None:
@@ -72,7 +92,7 @@ def tell_summary(pipeline: Pipeline[Any], plan: Plan[Any], summary: Summary[Any]
         total = sum(summary.counts.values())
         printing.line(f"{plan.pipeline}: {counted(total, 'run')} in {length(summary.seconds)}: {done}.")
     elif not summary.deferred:
-        printing.line(f"{plan.pipeline}: nothing to do.")
+        printing.line(f"{plan.pipeline}: nothing to do{' now' if plan.deferred else ''}.")
     for run in summary.failed[:SHOWN_FAILURES]:
         _tell_failure(pipeline, run)
     if len(summary.failed) > SHOWN_FAILURES:

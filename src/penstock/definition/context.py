@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from contextvars import ContextVar
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol
 from uuid import UUID
 
 from typing_extensions import TypeVar
 
+from penstock.model.quota import Number, Quota
 from penstock.model.results import Outcome
 from penstock.model.values import Day
 
@@ -46,6 +49,18 @@ class Transaction(Protocol):
     async def session(self) -> AsyncSession:
         """A SQLAlchemy session on it, flushed before the commit; needs `penstock[sqlalchemy]`."""
         ...
+
+
+class Draw(Protocol):
+    """What was drawn from a quota, at its worst case until it is settled."""
+
+    @property
+    def amount(self) -> Decimal:
+        """The worst case; the first quota's, where several were drawn from."""
+        ...
+
+    def settle(self, actual: Number | str) -> None:
+        """Say what it really cost, an amount or operations; 0 when it is certain that nothing was asked for."""
 
 
 class Context(Protocol[U]):
@@ -117,3 +132,34 @@ class Context(Protocol[U]):
         Committed when the block ends well, else rolled back.
         """
         ...
+
+    def spend(self, quota: Quota | Sequence[Quota], cost: Number | str) -> AbstractAsyncContextManager[Draw]:
+        """Draw from a quota, or from several at once or none: `async with ctx.spend(usd, "0.30") as draw:`.
+
+        The draw is recorded, at its worst case, before the block begins; `draw.settle(actual)` says what it really
+        cost. Without that, and when the block raises, the worst case stands. A budget that is spent makes the step
+        wait for its next window, which uses no attempt; a cap per run that is spent ends it.
+
+        Args:
+            quota: The quota or quotas.
+            cost: At most so much: an amount, or operations joined by `+`.
+
+        Raises:
+            QuotaSpent: It does not fit in this window.
+            Rejected: It does not fit in the run's own cap, or in no window at all.
+        """
+        ...
+
+
+_RUNNING: ContextVar[Context[Any] | None] = ContextVar("penstock_running", default=None)
+
+
+def running() -> Context[Any] | None:
+    """The context of the handler that runs here, for what a handler shares with others; None outside of one."""
+    return _RUNNING.get()
+
+
+def running_as(context: Context[Any]) -> Callable[[], None]:
+    """From now on, and in tasks begun from here, this is the running context; call what is returned when it ends."""
+    token = _RUNNING.set(context)
+    return lambda: _RUNNING.reset(token)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar, cast, overload
 
 from typing_extensions import TypedDict, Unpack
 from typing_extensions import TypeVar as DefaultTypeVar
 
+from penstock.definition.costs import Cost, check_costs
 from penstock.definition.step import AsyncStep, PlainStep, Retries, Step, StepDecorator
 from penstock.definition.units import UnitType, near
 from penstock.model.errors import DefinitionError
+from penstock.model.quota import Quota
 from penstock.model.shape import OnFailure, When
 from penstock.model.values import DateGaps, Day, Seconds, SqlGaps, seconds
 
@@ -34,6 +36,7 @@ class PipelineOptions(TypedDict, Generic[U], total=False):
     date: str
     org: str
     instance: str
+    cost: Mapping[Quota, Cost]
     batch: int
     after: Pipeline[Any] | Sequence[Pipeline[Any]]
     timezone: str
@@ -58,6 +61,8 @@ class Pipeline(Generic[U]):
         date: The field that a plan's `start` and `end` bound.
         org: The field that scopes tenants; checked, and used once there is an API.
         instance: The field that shows as `pipeline_id` in the API; likewise.
+        cost: What one unit costs, by quota: an amount, or the name of a field that holds a number, or text that names
+            operations of the quota joined by `+`. Plans are priced and admitted by it.
         batch: How many units of one lane a run carries at most.
         after: Planned when a plan of that pipeline is done; kept, and used once there is a service.
         timezone: For dates.
@@ -92,6 +97,7 @@ class Pipeline(Generic[U]):
         date: str | None = None,
         org: str | None = None,
         instance: str | None = None,
+        cost: Mapping[Quota, Cost] | None = None,
         batch: int = 1,
         after: Pipeline[Any] | Sequence[Pipeline[Any]] = (),
         timezone: str | None = None,
@@ -110,6 +116,7 @@ class Pipeline(Generic[U]):
         self.order = (order,) if isinstance(order, str) else tuple(order)
         self.date = "day" if date is None and unit is Day else date
         self.org, self.instance, self.timezone = org, instance, timezone
+        self.cost: dict[Quota, Cost] = check_costs(name, self.units, cost or {})
         self.after = (after,) if isinstance(after, Pipeline) else tuple(after)
         self.retry, self.version = retry, version
         self.timeout = None if timeout is None else seconds(timeout)

@@ -5,11 +5,13 @@ Identifiers are quoted; values are bound. What the SQL promises stands in `queri
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from penstock.ledger.queries import load
+from penstock.model.quota import UnitCost
 from penstock.ports.records import PlanQuery
 
 LISTED = (
@@ -119,10 +121,45 @@ class Composer:
             "final_lane": final_lane,
             "plan": str(plan_id),
             "unit": self._unit(),
+            **self._costs(),
             "rank": str(5 - query.priority) if query.priority is not None else rank,
         }
         found = self.parts["by_source" if self.source_tells else "by_ledger"].format(**values)
         return GapQuery(self.parts["plan"].format(found=found, **values), self._binds())
+
+    def _costs(self) -> dict[str, str]:
+        """The parts that price each gap; empty for a pipeline without costs."""
+        costs = self.query.costs
+        if not costs:
+            return {"cost_column": "", "cost_value": "", "cost_check": ""}
+        priced = ", ".join(self._cost(n, cost) for n, cost in enumerate(costs))
+        fields = {cost.field for cost in costs if cost.operations and cost.field is not None}
+        check = "null"
+        if fields:
+            check = " , ".join(
+                f"(select o from b, unnest(string_to_array({self._field(field)}, '+')) o "
+                f"where trim(o) <> all (%(penstock.operations)s) limit 1)"
+                for field in sorted(fields)
+            )
+            check = f"coalesce({check})"
+        return {
+            "cost_column": ", costs",
+            "cost_value": f", array[{priced}]::numeric[]",
+            "cost_check": f", {check} as operation",
+        }
+
+    def _cost(self, n: int, cost: UnitCost) -> str:
+        if cost.field is None:
+            return f"%(penstock.cost{n})s::numeric"
+        if not cost.operations:
+            return f"coalesce(({self._field(cost.field)})::numeric, 0)"
+        return (
+            f"(select coalesce(sum((%(penstock.cost{n})s::json ->> trim(o))::numeric), 0) "
+            f"from unnest(string_to_array({self._field(cost.field)}, '+')) o)"
+        )
+
+    def _field(self, name: str) -> str:
+        return f'(b."~listed_unit" ->> {literal(name)})' if self.listed else f"b.{quote(name)}"
 
     def twice(self, key: str) -> GapQuery:
         """How often `wanted` gives this key."""
@@ -195,4 +232,10 @@ class Composer:
     def _binds(self) -> dict[str, Any]:
         where = {f"where.{name}": value for name, value in self.query.where.items()}
         keys = {} if self.query.keys is None else {"penstock.keys": list(self.query.keys)}
-        return {**self.query.binds, "start": self.query.start, "end": self.query.end, **where, **keys}
+        costs: dict[str, Any] = {}
+        for n, cost in enumerate(self.query.costs):
+            prices = {name: str(price) for name, price in cost.quota.costs.items()}
+            costs[f"penstock.cost{n}"] = json.dumps(prices) if cost.operations else cost.amount
+        if any(cost.operations for cost in self.query.costs):
+            costs["penstock.operations"] = sorted({name for cost in self.query.costs for name in cost.quota.costs})
+        return {**self.query.binds, "start": self.query.start, "end": self.query.end, **where, **keys, **costs}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, cast
 
 import psycopg
@@ -13,6 +14,7 @@ from psycopg.rows import dict_row, tuple_row
 from penstock.ledger.connect import KIND_PLAN, Connected, Connection, describe, is_broken, sql_fault, translated
 from penstock.ledger.gap_query import Composer
 from penstock.ledger.queries import load
+from penstock.ledger.quotas import quota_row
 from penstock.model.attempt import PlanId, RunId
 from penstock.model.errors import Conflict, DefinitionError, NotFound
 from penstock.ports.records import Applied, ListedUnit, PlanQuery, StoredGap, StoredPlan
@@ -37,6 +39,7 @@ class Plans(Connected):
                     hash=query.shape.hash,
                     body=query.shape.to_json(),
                 )
+                quotas = [await quota_row(connection, query.app, cost.quota) for cost in query.costs]
                 plan = await _one(
                     connection,
                     sql["insert_plan"],
@@ -46,8 +49,11 @@ class Plans(Connected):
                     params=query.params,
                     forced=query.forced,
                     triggered_by=query.triggered_by,
+                    quotas=quotas or None,
                 )
                 summary = await self._find(connection, query, pipeline, int(plan["plan_id"]))
+                if query.costs:
+                    summary |= await self._admit(connection, query, int(plan["plan_id"]))
                 await connection.execute(
                     sql["store_summary"], {"plan": plan["plan_id"], "summary": json.dumps(summary, default=str)}
                 )
@@ -65,6 +71,10 @@ class Plans(Connected):
             raise DefinitionError(sql_fault(query.pipeline, error)) from None
         found = await cursor.fetchone()
         found = found or {}
+        if found.get("operation") is not None:
+            known = ", ".join(sorted({name for cost in query.costs for name in cost.quota.costs}))
+            msg = f"{query.pipeline}: no quota lists the operation {found['operation']!r}; there are {known}."
+            raise DefinitionError(msg)
         if found["nulls"]:
             msg = (
                 f"{query.pipeline}: {query.wanted_name} gives {found['nulls']} rows whose key "
@@ -79,6 +89,23 @@ class Plans(Connected):
             "in_flight": found["in_flight"],
             "remembered": found["remembered"],
             "repeating": found["repeating"],
+            "runs": found["runs"],
+            "lanes": lanes,
+            "longest": longest,
+        }
+
+    async def _admit(self, connection: Connection, query: PlanQuery, plan: int) -> dict[str, Any]:
+        """Price the plan's gaps and defer what the budgets do not admit."""
+        row = await _one(connection, load("plans")["admit"], plan=plan)
+        found: dict[str, Any] = row["found"]
+        if found["negative"] is not None:
+            values = ", ".join(str(v) for v in json.loads(found["negative"]).values())
+            raise DefinitionError(f"{query.pipeline}: the cost of ({values}) is below 0.")
+        lanes, longest = found["lanes"]
+        return {
+            "cost": found["cost"] or {},
+            "deferred": found["deferred"],
+            "until": found["until"],
             "runs": found["runs"],
             "lanes": lanes,
             "longest": longest,
@@ -146,12 +173,15 @@ class Plans(Connected):
             age=row["age"],
             seconds_a_run=next(iter(mean[0].values())),
             dropped={str(k): int(v) for k, v in dropped.items() if v},
+            cost={name: Decimal(str(amount)) for name, amount in summary.get("cost", {}).items()},
+            deferred=[(name, n, _time(at)) for name, n, at in summary.get("deferred", [])],
+            window_over=row["window_over"],
         )
 
     async def gaps(self, plan: PlanId, after: int, limit: int) -> Sequence[StoredGap]:
         """A page of an open plan's gaps."""
         rows = await self.rows(load("plans")["gaps"], plan=plan, after=after, limit=limit)
-        return [StoredGap(**row) for row in rows]
+        return [_gap(row) for row in rows]
 
     async def apply(self, plan: PlanId, *, triggered_by: str, copy_from: RunId | None = None) -> Applied:
         """Make runs of an open plan; see `ports.ledger`."""
@@ -220,6 +250,11 @@ def _check_columns(query: PlanQuery, what: str, have: list[str], need: Sequence[
             f"{query.pipeline}: {what} does not select {missing[0]}, which is {is_what}. It selects {', '.join(have)}."
         )
         raise DefinitionError(msg)
+
+
+def _gap(row: dict[str, Any]) -> StoredGap:
+    costs = tuple((name, Decimal(amount)) for name, amount in row.pop("costs") or [])
+    return StoredGap(**row, costs=costs)
 
 
 def _time(text: str | None) -> datetime | None:

@@ -12,7 +12,7 @@ from penstock.ledger.queries import load
 from penstock.model.attempt import PlanId, RunId
 from penstock.model.errors import NotFound
 from penstock.model.states import LIVE
-from penstock.ports.records import StoredRun, StoredStep
+from penstock.ports.records import QuotaUse, StoredRun, StoredStep
 
 SHOWN_UNITS = 1_000
 """Units of one run that a list of runs carries at most."""
@@ -20,6 +20,10 @@ SHOWN_UNITS = 1_000
 
 class Reading(Connected):
     """The reading half of the ledger; see `ports.ledger`."""
+
+    async def quotas(self, app: str) -> Sequence[QuotaUse]:
+        """Every quota in its present window; see `ports.ledger`."""
+        return [QuotaUse(**row) for row in await self.rows(load("reading")["quotas"], app=app)]
 
     async def run(self, run: RunId) -> StoredRun:
         """The run with its steps."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -15,10 +16,12 @@ from penstock.ledger.connect import KIND_RUN, translated
 from penstock.ledger.encoding import history_of
 from penstock.ledger.lease import LEASE, Lease, host_name, is_alive
 from penstock.ledger.queries import load
+from penstock.ledger.quotas import Draws, settle_on
 from penstock.ledger.transaction import PostgresTransaction
 from penstock.ledger.writer import GroupWriter, Row
 from penstock.model.attempt import Instant, PlanId, ProcessId, RunId, UnitId
 from penstock.model.errors import LeaseLost, LedgerUnavailable
+from penstock.model.quota import Quota
 from penstock.model.shape import Shape
 from penstock.ports.records import (
     AttemptRecord,
@@ -30,6 +33,7 @@ from penstock.ports.records import (
     Hold,
     LogRecord,
     Outstanding,
+    Refused,
     WaitRecord,
 )
 
@@ -48,6 +52,7 @@ class PostgresWorker:
         self.ledger, self.app, self.process = ledger, app, process
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
+        self.draws = Draws(ledger, app, process)
         self._lease = Lease(ledger.url, process, now, self._lose)
         self.writer = GroupWriter(process, self._connect, app, lambda: self._lease.lost)
         self._shapes: dict[int, Shape] = {}
@@ -138,11 +143,22 @@ class PostgresWorker:
         rows = await self.ledger.rows(load("work")["once"], unit=unit, version=version, step=step)
         return {row["key"]: row["value"] for row in rows}
 
-    async def keep_once(self, hold: Hold, slot: tuple[UnitId, str], step: str, key: str, value: str) -> None:
-        """Keep one more, fenced."""
+    async def keep_once(
+        self,
+        hold: Hold,
+        slot: tuple[UnitId, str],
+        step: str,
+        key: str,
+        value: str,
+        *,
+        settled: Sequence[tuple[int, Decimal]] = (),
+    ) -> None:
+        """Keep one more, fenced, with the settlement of what it drew."""
         sql, (unit, version) = load("work"), slot
         with translated():
             async with self.ledger.pool.connection() as connection:
+                if settled:  # also when it is too late to keep the value: what was spent is spent
+                    await settle_on(connection, settled)
                 held = await connection.execute(sql["hold_process"], {"process": self.process})
                 kept = (
                     held.rowcount == 1
@@ -165,6 +181,18 @@ class PostgresWorker:
         if not kept:
             msg = f"Run {hold.run} was taken over; what this process did is not kept."
             raise LeaseLost(msg)
+
+    async def spend(self, hold: Hold, step: str, draws: Sequence[tuple[Quota, Decimal]]) -> Sequence[int] | Refused:
+        """Draw from quotas."""
+        return await self.draws.spend(hold, step, draws)
+
+    async def settle(self, settled: Sequence[tuple[int, Decimal]]) -> None:
+        """What draws really cost."""
+        await self.draws.settle(settled)
+
+    async def living(self) -> int:
+        """Processes of this app that hold a lease."""
+        return await self.draws.living()
 
     async def housekeep(self, pipelines: Sequence[str]) -> float | None:
         """Take over from the dead, promote the due."""

@@ -95,9 +95,19 @@ class RateLimited(StepError):  # noqa: N818 - the name is the API's
 
 
 class QuotaSpent(StepError):  # noqa: N818 - the name is the API's
-    """The budget of this window is spent: one try, and the unit is a gap again after 15 minutes."""
+    """The budget of this window is spent.
+
+    Args:
+        message: Whose budget.
+        until: When there is a new one (aware datetime, or timedelta from now): the step waits until then and uses no
+            attempt. Without it the run fails after one try, and the unit is a gap again after 15 minutes.
+    """
 
     error_class = "quota"
+
+    def __init__(self, message: str = "", *, until: datetime | timedelta | None = None) -> None:
+        super().__init__(message)
+        self.until = until
 
 
 class InvalidData(StepError):  # noqa: N818 - the name is the API's

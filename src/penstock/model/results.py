@@ -33,7 +33,10 @@ class Outcome(Generic[T_co]):
 
 @dataclass(frozen=True, slots=True)
 class Gap(Generic[U_co]):
-    """A unit that should exist and does not, and why. `deferred` says why a quota did not admit it, if so."""
+    """A unit that should exist and does not, why, and what it costs by quota.
+
+    `deferred` names the quota that did not admit it, `deferred_until` when it fits; None there means never.
+    """
 
     unit: U_co
     reason: Reason
@@ -42,6 +45,7 @@ class Gap(Generic[U_co]):
     lane: str
     cost: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
     deferred: str | None = None
+    deferred_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +58,22 @@ class Remembered:
 
 
 @dataclass(frozen=True, slots=True)
+class Deferred:
+    """Gaps that a quota does not admit now: how many, and when the first of them fits; None: they never do."""
+
+    quota: str
+    count: int
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan(Generic[U_co]):
     """What should run, stored under `id`. Iterating yields the gaps in order, a page at a time.
 
     `counts` has the gaps by reason, `in_flight` the units that a run holds now, `remembered` those that are not
     tried again yet, `repeating` those that completed more than once and are still missing. `seconds` is a forecast
-    from past runs, None when there are none.
+    from past runs, None when there are none. `cost` is what all gaps cost by quota; `deferred` are those that a quota
+    does not admit now: they stay gaps, for a later plan.
     """
 
     id: UUID
@@ -75,12 +89,17 @@ class Plan(Generic[U_co]):
     created_at: datetime
     state: str
     cost: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
-    deferred: Mapping[str, int] = field(default_factory=dict[str, int])
+    deferred: Sequence[Deferred] = ()
     pages: Callable[[], Iterator[Sequence[Gap[U_co]]]] | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
-        """The number of gaps that the plan would fill."""
+        """The number of gaps, those that are deferred included."""
         return sum(self.counts.values())
+
+    @property
+    def admitted(self) -> int:
+        """The gaps that applying the plan would fill now."""
+        return len(self) - sum(deferred.count for deferred in self.deferred)
 
     def __iter__(self) -> Iterator[Gap[U_co]]:
         """The gaps in plan order; needs the ledger, so it is for scripts (`Client.gaps` is for async code)."""

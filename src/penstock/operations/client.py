@@ -15,7 +15,7 @@ from typing_extensions import TypeVar
 from penstock.definition.pipeline import Pipeline
 from penstock.definition.registry import Registry
 from penstock.model.attempt import PlanId, RunId
-from penstock.model.errors import Conflict
+from penstock.model.errors import Conflict, PlanStale
 from penstock.model.results import Event, Gap, Plan, Run, Summary, Why
 from penstock.model.states import TERMINAL, RunState
 from penstock.model.values import Day, SqlGaps
@@ -24,7 +24,7 @@ from penstock.operations.planning import TOP, Ask, Call, check_fresh, plan_query
 from penstock.operations.results import public_run, summary_of
 from penstock.ports.engine import Engine, OnEvent, OpenEngine
 from penstock.ports.ledger import Ledger
-from penstock.ports.records import StoredRun
+from penstock.ports.records import QuotaUse, StoredRun
 
 U = TypeVar("U", default=Day)
 PAGE = 1_000
@@ -150,11 +150,16 @@ class Client:
         triggered_by: str = "manual",
     ) -> Summary[U]:
         """Plan and apply in one; see both."""
-        plan = await self.plan(
-            pipeline, units=units, where=where, start=start, end=end, force=force, params=params,
-            triggered_by=triggered_by,
+        ask = Ask(
+            units=None if units is None else list(units), where=where, start=start, end=end, force=force,
+            params=params, triggered_by=triggered_by,
         )  # fmt: skip
-        return await self.apply(plan, lanes=lanes, on_event=on_event, triggered_by=triggered_by)
+        plan = await self._plan(pipeline, ask)
+        try:
+            return await self.apply(plan, lanes=lanes, on_event=on_event, triggered_by=triggered_by)
+        except PlanStale:  # a quota's window ended in between
+            plan = await self._plan(pipeline, ask)
+            return await self.apply(plan, lanes=lanes, on_event=on_event, triggered_by=triggered_by)
 
     async def start(
         self,
@@ -320,6 +325,10 @@ class Client:
             await self._ledger.pause(pipeline=(self._registry.name, pipeline.name), paused=paused)
         elif plan is not None:
             await self._ledger.pause(plan=self._plan_id(plan), paused=paused)
+
+    async def quotas(self) -> Sequence[QuotaUse]:
+        """Every quota that was ever planned with or drawn from, in its present window."""
+        return await self._ledger.quotas(self._registry.name)
 
     async def health(self) -> Mapping[str, Any]:
         """The server, living processes, live runs by state, the last plan, events not handed over."""

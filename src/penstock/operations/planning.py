@@ -12,11 +12,12 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
+from penstock.definition.costs import unit_costs
 from penstock.definition.pipeline import Pipeline
 from penstock.definition.shaping import shape_of
 from penstock.definition.units import first_fault
 from penstock.model.errors import DefinitionError, InvalidData, PlanStale
-from penstock.model.results import Gap, Plan, Remembered
+from penstock.model.results import Deferred, Gap, Plan, Remembered
 from penstock.model.values import DateGaps, SqlGaps
 from penstock.operations.dates import date_units
 from penstock.planning.forecast import forecast
@@ -99,6 +100,7 @@ async def plan_query(app: str, pipeline: Pipeline[Any], ask: Ask, call: Call, no
         one_run=ask.one_run,
         wanted_name=wanted_name,
         unit_name=pipeline.unit.__name__,
+        costs=tuple(unit_costs(pipeline.name, pipeline.units, pipeline.cost)),
     )
 
 
@@ -114,6 +116,8 @@ def definition_hash(pipeline: Pipeline[Any]) -> str:
     parts = [shape_of(pipeline).to_json(), repr((pipeline.key, pipeline.space, pipeline.lane, pipeline.order))]
     if isinstance(gaps, SqlGaps):
         parts += [pipeline.sql(gaps.wanted), "" if gaps.existing is None else pipeline.sql(gaps.existing)]
+    if pipeline.cost:
+        parts.append(repr(sorted((repr(quota), repr(cost)) for quota, cost in pipeline.cost.items())))
     return hashlib.sha256("\x00".join(parts).encode()).hexdigest()
 
 
@@ -128,6 +132,8 @@ def check_fresh(stored: StoredPlan, pipeline: Pipeline[Any]) -> None:
     again = f"Plan again: penstock plan {pipeline.name}."
     if stored.definition != definition_hash(pipeline):
         raise PlanStale(f"Plan {stored.id} was made from another definition of {pipeline.name}. {again}")
+    if stored.window_over:
+        raise PlanStale(f"Plan {stored.id} was admitted under a quota whose window has ended since. {again}")
     if stored.age > STALE_AFTER:
         raise PlanStale(f"Plan {stored.id} is {stored.age / 3600:.0f} hours old; plans hold for 24. {again}")
 
@@ -149,6 +155,8 @@ def public_plan(stored: StoredPlan, slots: int, pages: Callable[[], Any] | None 
         forced=stored.forced,
         created_at=stored.created_at,
         state=stored.state,
+        cost=stored.cost,
+        deferred=[Deferred(quota, count, until) for quota, count, until in stored.deferred],
         pages=pages,
     )
 
@@ -161,6 +169,9 @@ def public_gap(pipeline: Pipeline[Any], gap: StoredGap) -> Gap[Any]:
         priority=gap.priority,
         source_version=gap.source_version,
         lane=gap.lane,
+        cost=dict(gap.costs),
+        deferred=gap.deferred_by,
+        deferred_until=gap.deferred_until,
     )
 
 

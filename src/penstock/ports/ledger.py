@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Protocol
 from uuid import UUID
 
 from penstock.model.attempt import Instant, PlanId, RunId, UnitId
+from penstock.model.quota import Quota
 from penstock.ports.records import (
     Applied,
     AttemptRecord,
@@ -20,6 +22,8 @@ from penstock.ports.records import (
     LogRecord,
     Outstanding,
     PlanQuery,
+    QuotaUse,
+    Refused,
     StoredGap,
     StoredPlan,
     StoredRun,
@@ -117,8 +121,33 @@ class Worker(Protocol):
         """What `ctx.once` kept for this unit and step: JSON text by key."""
         ...
 
-    async def keep_once(self, hold: Hold, slot: tuple[UnitId, str], step: str, key: str, value: str) -> None:
-        """Keep one more for (unit, version); on disk when this returns, fenced like every write."""
+    async def keep_once(
+        self,
+        hold: Hold,
+        slot: tuple[UnitId, str],
+        step: str,
+        key: str,
+        value: str,
+        *,
+        settled: Sequence[tuple[int, Decimal]] = (),
+    ) -> None:
+        """Keep one more for (unit, version), with what its draws really cost; on disk when this returns, fenced."""
+        ...
+
+    async def spend(self, hold: Hold, step: str, draws: Sequence[tuple[Quota, Decimal]]) -> Sequence[int] | Refused:
+        """Draw from all of these quotas or from none; on disk when this returns, fenced.
+
+        Returns:
+            The draws' numbers in the same order, or which quota has no room for it.
+        """
+        ...
+
+    async def settle(self, settled: Sequence[tuple[int, Decimal]]) -> None:
+        """What draws really cost. Not fenced: what was spent is spent, whoever tells."""
+        ...
+
+    async def living(self) -> int:
+        """How many processes of this app hold a lease, this one included: rates are shared out among them."""
         ...
 
     async def housekeep(self, pipelines: Sequence[str]) -> float | None:
@@ -277,6 +306,10 @@ class Ledger(Protocol):
 
     def connection(self) -> AbstractAsyncContextManager[Any]:
         """A connection of the pool, committed when the block ends well."""
+        ...
+
+    async def quotas(self, app: str) -> Sequence[QuotaUse]:
+        """Every quota of the app that was ever planned with or drawn from, in its present window, by name."""
         ...
 
     async def make_room(self, size: int) -> None:

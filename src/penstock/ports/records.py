@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
 from penstock.model.attempt import Instant, PlanId, RunEnd, RunId, Try, UnitId
 from penstock.model.key import Key
+from penstock.model.quota import UnitCost
 from penstock.model.shape import Shape
 from penstock.model.states import AttemptState, ErrorClass, EventType, Reason, StepState, Verdict, WaitReason
 
@@ -58,11 +60,16 @@ class PlanQuery:
     one_run: bool = False
     wanted_name: str = "wanted"
     unit_name: str = "unit"
+    costs: tuple[UnitCost, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredPlan:
-    """A plan as the ledger has it. `remembered` is (verdict, units, first time one is tried again)."""
+    """A plan as the ledger has it. `remembered` is (verdict, units, first time one is tried again).
+
+    `cost` is that of all gaps by quota; `deferred` is (quota, gaps, when the first of them fits, None: never).
+    `window_over` says that the window of a quota under which it was admitted has ended.
+    """
 
     id: PlanId
     uuid: UUID
@@ -84,6 +91,9 @@ class StoredPlan:
     age: float
     seconds_a_run: float | None
     dropped: Mapping[str, int] = field(default_factory=dict[str, int])
+    cost: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
+    deferred: Sequence[tuple[str, int, datetime | None]] = ()
+    window_over: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +107,9 @@ class StoredGap:
     priority: int
     lane: str
     source_version: str | None
+    costs: tuple[tuple[str, Decimal], ...] = ()
+    deferred_by: str | None = None
+    deferred_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,3 +362,29 @@ class Outstanding:
     elsewhere: int
     deferred: int
     first: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A draw that does not fit: whose budget, what is free of what limit, and when there is a new one (None: never)."""
+
+    quota: str
+    limit: Decimal
+    free: Decimal
+    until: Instant | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaUse:
+    """A quota in its present window: `used` has open draws at their worst case, `reserved` what runs may yet draw."""
+
+    name: str
+    limit: Decimal
+    reserve: Decimal
+    per: str | None
+    timezone: str
+    starts_at: datetime | None
+    ends_at: datetime | None
+    used: Decimal
+    reserved: Decimal
+    open: Decimal

@@ -6,8 +6,8 @@ import logging
 import shutil
 import tempfile
 import weakref
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
@@ -15,6 +15,8 @@ from uuid import UUID, uuid4
 
 from penstock.definition.context import Context
 from penstock.definition.step import Step
+from penstock.engines.executor.spending import RunningDraw
+from penstock.model.quota import Number, Quota, price
 from penstock.model.results import Outcome
 
 if TYPE_CHECKING:
@@ -111,6 +113,12 @@ class _DirectContext(Generic[U]):
         if key not in self._once:
             self._once[key] = await func(*args, **kwargs)
         return cast("T", self._once[key])
+
+    @asynccontextmanager
+    async def spend(self, quota: Quota | Sequence[Quota], cost: Number | str) -> AsyncGenerator[RunningDraw]:
+        """Let it be drawn: a context of its own has no budget that could be spent."""
+        quotas = [quota] if isinstance(quota, Quota) else list(quota)
+        yield RunningDraw(quotas, price(cost, quotas))
 
     def connection(self) -> AbstractAsyncContextManager[Any]:
         """Refused: there is no database.

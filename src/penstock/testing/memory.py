@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from penstock.model.attempt import PlanId, ProcessId, RunId
-from penstock.ports.records import Applied
+from penstock.ports.records import Applied, QuotaUse
 from penstock.testing.memory_gaps import Existing
 from penstock.testing.memory_plans import Plans
 from penstock.testing.memory_reading import Reading
@@ -37,7 +37,7 @@ class MemoryLedger(Plans, Reading):
         tables = Tables(clock, prefix)
         Plans.__init__(self, tables, existing)
         Reading.__init__(self, tables)
-        self.movement = Movement(tables)
+        self.movement = Movement(tables, self.budgets)
         self.workers: set[MemoryWorker] = set()
 
     async def open(self) -> None:
@@ -70,6 +70,10 @@ class MemoryLedger(Plans, Reading):
     async def forget(self, app: str, pipeline: str, keys: Sequence[str]) -> int:
         """Zero failures and waiting times."""
         return self.movement.forget(app, pipeline, keys)
+
+    async def quotas(self, app: str) -> Sequence[QuotaUse]:
+        """Every quota in its present window."""
+        return self.budgets.use(app)
 
     def connection(self) -> AbstractAsyncContextManager[Any]:
         """Refused: there is no database.

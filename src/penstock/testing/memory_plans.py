@@ -6,18 +6,21 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from penstock.model.attempt import PlanId, RunId, UnitId
 from penstock.model.errors import Conflict
 from penstock.ports.records import Applied, FollowUp, ListedUnit, PlanQuery, StoredGap, StoredPlan
 from penstock.testing.memory_gaps import Existing, Search, refuse_sql, version_of
+from penstock.testing.memory_quotas import NEVER, Budgets, summary
 from penstock.testing.memory_rows import (
     KIND_PLAN,
     Item,
     Pipeline,
     Plan,
     Run,
+    RunCost,
     RunUnit,
     Tables,
     Unit,
@@ -33,6 +36,7 @@ class Plans:
 
     def __init__(self, tables: Tables, existing: Callable[[], Existing] | None) -> None:
         self.tables, self._existing = tables, existing
+        self.budgets = Budgets(tables)
 
     async def plan(self, query: PlanQuery) -> StoredPlan:
         """Find the gaps and store them."""
@@ -41,7 +45,12 @@ class Plans:
         space = (query.app, query.space)
         pipeline = tables.pipelines.setdefault((query.app, query.pipeline), Pipeline(query.app, query.pipeline, space))
         pipeline.space = space
-        runs_of_lane = Counter(lane for lane, _ in {(item.lane, item.run_no) for item in found.items})
+        items, ends = found.items, None
+        if query.costs:
+            items, ends = self.budgets.admit_plan(query, items)
+        cost, deferred = summary(items)
+        admitted = [item for item in items if item.deferred_by is None]
+        runs_of_lane = Counter(lane for lane, _ in {(item.lane, item.run_no) for item in admitted})
         plan = Plan(
             id=PlanId(len(tables.plans) + 1),
             pipeline=pipeline,
@@ -50,14 +59,17 @@ class Plans:
             params=query.params,
             forced=query.forced,
             created_at=tables.clock(),
-            items=found.items,
+            items=items,
             counts=dict(found.counts),
-            run_count=len({item.run_no for item in found.items}),
+            run_count=len({item.run_no for item in admitted}),
             lane_count=len(runs_of_lane),
             longest=max(runs_of_lane.values(), default=0),
             in_flight=found.in_flight,
             remembered=found.remembered,
             repeating=found.repeating,
+            cost=cost,
+            deferred=deferred,
+            window_ends=ends,
         )
         tables.plans[plan.id] = plan
         return self._stored(plan)
@@ -88,6 +100,9 @@ class Plans:
             age=self.tables.clock() - plan.created_at,
             seconds_a_run=self._seconds_a_run(plan.pipeline),
             dropped={reason: count for reason, count in plan.dropped.items() if count},
+            cost=dict(plan.cost),
+            deferred=list(plan.deferred),
+            window_over=plan.window_ends is not None and self.tables.clock() >= plan.window_ends,
         )
 
     def _seconds_a_run(self, pipeline: Pipeline) -> float | None:
@@ -112,6 +127,9 @@ class Plans:
                 priority=item.priority,
                 lane=item.lane,
                 source_version=item.source_version,
+                costs=item.costs,
+                deferred_by=item.deferred_by,
+                deferred_until=None if item.deferred_until in (None, NEVER) else moment(item.deferred_until),
             )
             for item in items[:limit]
         ]
@@ -129,6 +147,8 @@ class Plans:
         by_run: dict[int, list[tuple[Item, Unit]]] = {}
         taken = changed = 0
         for item in plan.items:
+            if item.deferred_by is not None:
+                continue
             unit = self._unit_of(plan.pipeline, item)
             if unit.rev != item.rev:
                 changed += 1
@@ -169,6 +189,10 @@ class Plans:
             created_at=tables.clock(),
             held=held,
         )
+        for item, _ in items:
+            for name, amount in item.costs:
+                if amount > 0:
+                    run.costs.setdefault(name, RunCost(Decimal(0))).amount += amount
         tables.runs[run.id] = tables.active[run.id] = run
         plan.runs.append(run.id)
         for item, unit in items:
@@ -234,6 +258,7 @@ def follow_up(tables: Tables, run: Run, follow: FollowUp) -> None:
         tries=follow.tries,
         origin=run.id,
     )
+    new.costs = {name: RunCost(cost.amount * len(new.units) / len(run.units)) for name, cost in run.costs.items()}
     tables.runs[new.id] = tables.active[new.id] = new
     run.plan.runs.append(new.id)
     for part in new.units.values():

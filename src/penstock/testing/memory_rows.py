@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
@@ -131,6 +132,15 @@ class Call:
 
 
 @dataclass(slots=True)
+class RunCost:
+    """What a run is expected to draw from a quota, and how much of it is reserved in the window that began then."""
+
+    amount: Decimal
+    reserved: Decimal = Decimal(0)
+    starts: float | None = None
+
+
+@dataclass(slots=True)
 class Run:
     """A run. `held` says that it may not be taken as the head of its lane: paused, or not due yet."""
 
@@ -159,6 +169,7 @@ class Run:
     failed_step: str | None = None
     attempts: dict[int, Attempt] = field(default_factory=dict[int, Attempt])
     calls: dict[tuple[str, int], Call] = field(default_factory=dict[tuple[str, int], Call])
+    costs: dict[str, RunCost] = field(default_factory=dict[str, "RunCost"])
 
 
 @dataclass(slots=True, frozen=True)
@@ -175,6 +186,9 @@ class Item:
     reason: Reason
     source_version: str | None
     rev: int
+    costs: tuple[tuple[str, Decimal], ...] = ()
+    deferred_by: str | None = None
+    deferred_until: float | None = None
 
 
 @dataclass(slots=True)
@@ -200,6 +214,9 @@ class Plan:
     paused: bool = False
     applied_at: float | None = None
     dropped: dict[str, int] = field(default_factory=dict[str, int])
+    cost: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
+    deferred: list[tuple[str, int, datetime | None]] = field(default_factory=list[tuple[str, int, datetime | None]])
+    window_ends: float | None = None
     runs: list[RunId] = field(default_factory=list[RunId])
 
 

@@ -20,14 +20,15 @@ from penstock.ports.records import (
     WaitRecord,
 )
 from penstock.testing.memory_plans import follow_up
+from penstock.testing.memory_quotas import Budgets
 from penstock.testing.memory_rows import KIND_RUN, SOON, Attempt, Call, Lane, Run, RunUnit, Tables, credit
 
 
 class Movement:
     """What PostgreSQL does in functions: each method here is one transaction."""
 
-    def __init__(self, tables: Tables) -> None:
-        self.tables = tables
+    def __init__(self, tables: Tables, budgets: Budgets) -> None:
+        self.tables, self.budgets = tables, budgets
         self._turn = 0
 
     def held_by(self, process: ProcessId, hold: Hold) -> Run:
@@ -54,9 +55,21 @@ class Movement:
                 run = self.tables.runs[lane.run] if lane.run is not None else self.tables.head(lane)
                 if run is None:
                     lane.next_at = None
-                else:
-                    found.append(self._take(process, lane, run))
+                elif (claimed := self._admitted(process, lane, run)) is not None:
+                    found.append(claimed)
         return found
+
+    def _admitted(self, process: ProcessId, lane: Lane, run: Run) -> Claimed | None:
+        """Claim the run, unless it does not fit its quota: then it is scheduled for when it may."""
+        until = self.budgets.admit(run)
+        if until is None:
+            return self._take(process, lane, run)
+        run.state, run.process, run.held = "scheduled", None, True
+        run.not_before, run.wait_reason = until, "quota"
+        lane.run = lane.process = None
+        lane.fence += 2
+        self.tables.due(lane, self.tables.clock() - credit(5))
+        return None
 
     def _take(self, process: ProcessId, lane: Lane, run: Run) -> Claimed:
         run.state, run.process, run.wait_reason, run.not_before = "running", process, None, None
@@ -139,6 +152,7 @@ class Movement:
         """A short wait keeps its lane; a long one frees it and is scheduled again."""
         run.state = "waiting" if record.keep_lane else "scheduled"
         run.process, run.not_before, run.wait_reason = None, record.until, record.reason
+        self.budgets.release(run)
         lane = run.lane
         lane.process = None
         lane.fence += 1
@@ -160,18 +174,20 @@ class Movement:
         tables.active.pop(run.id, None)
         if record.event is not None:
             tables.outbox[uuid.uuid4()] = (app, record.event, now, run.id)
+        self.budgets.release(run)
+        if record.follow is not None:
+            follow_up(tables, run, record.follow)
+        run.costs.clear()
         lane.run = lane.process = None
         head = tables.head(lane)
         claimed = None
         if head is not None and record.keep and head.claims == 0:
-            claimed = self._take(process, lane, head)
+            claimed = self._admitted(process, lane, head)
         else:
             lane.fence += 1
             lane.next_at = None
             if head is not None:
                 tables.due(lane, now - credit(head.rank))
-        if record.follow is not None:
-            follow_up(tables, run, record.follow)
         return claimed
 
     def _remember(self, run: Run, part: RunUnit, end: UnitEnd) -> None:

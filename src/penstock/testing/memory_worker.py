@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from penstock.ledger.encoding import history_of
 from penstock.model.attempt import Instant, PlanId, ProcessId, RunId, UnitId
 from penstock.model.errors import LeaseLost
+from penstock.model.quota import Quota
 from penstock.ports.records import (
     AttemptRecord,
     CallRecord,
@@ -18,6 +20,7 @@ from penstock.ports.records import (
     Hold,
     LogRecord,
     Outstanding,
+    Refused,
     WaitRecord,
 )
 from penstock.testing.memory_rows import Attempt, Call, moment
@@ -118,12 +121,38 @@ class MemoryWorker:
         """What was kept."""
         return dict(self.ledger.tables.onces.get(unit, {}).get((version, step), {}))
 
-    async def keep_once(self, hold: Hold, slot: tuple[UnitId, str], step: str, key: str, value: str) -> None:
-        """Keep one more, fenced."""
+    async def keep_once(
+        self,
+        hold: Hold,
+        slot: tuple[UnitId, str],
+        step: str,
+        key: str,
+        value: str,
+        *,
+        settled: Sequence[tuple[int, Decimal]] = (),
+    ) -> None:
+        """Keep one more, fenced, with the settlement of what it drew."""
         unit, version = slot
+        self.ledger.budgets.settle(settled)
         self.ledger.movement.held_by(self.process, hold)
         self.ledger.tables.onces.setdefault(unit, {}).setdefault((version, step), {})[key] = value
         await asyncio.sleep(0)
+
+    async def spend(self, hold: Hold, step: str, draws: Sequence[tuple[Quota, Decimal]]) -> Sequence[int] | Refused:  # noqa: ARG002 - memory shows no draws
+        """Draw from quotas."""
+        run = self.ledger.movement.held_by(self.process, hold)
+        granted = self.ledger.budgets.spend(self.app, run, self.process, draws)
+        await asyncio.sleep(0)
+        return granted
+
+    async def settle(self, settled: Sequence[tuple[int, Decimal]]) -> None:
+        """What draws really cost."""
+        self.ledger.budgets.settle(settled)
+        await asyncio.sleep(0)
+
+    async def living(self) -> int:
+        """Processes of this app that are alive."""
+        return sum(process.app == self.app and process.alive for process in self.ledger.tables.processes.values())
 
     async def housekeep(self, pipelines: Sequence[str]) -> float | None:
         """Take over from the dead, promote the due."""

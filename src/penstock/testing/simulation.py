@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Mappi
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast, overload
 
@@ -21,6 +22,7 @@ from penstock.definition.registry import Registry
 from penstock.definition.step import Step
 from penstock.engines.executor.carried import Carried
 from penstock.engines.local.engine import LocalEngine
+from penstock.model.quota import Quota
 from penstock.model.results import Event, Gap, Plan, Run, Summary
 from penstock.model.values import Day
 from penstock.operations.client import Client
@@ -163,6 +165,12 @@ class Simulation(Generic[U]):
         """The units that the step was called for, in order; each attempt counts, and each unit of a batch."""
         name = self._own(step)
         return [unit for called, unit in self._script.calls if called == name]
+
+    def spent(self, quota: Quota) -> Decimal:
+        """What was drawn from this quota, in all its windows; open draws count at their worst case."""
+        draws = self.ledger.budgets.draws
+        mine = [draw for draw in draws if draw.quota.name == quota.name]
+        return sum((draw.amount if draw.settled is None else draw.settled for draw in mine), Decimal(0))
 
     @property
     def now(self) -> datetime:

@@ -7,6 +7,7 @@ import ctypes
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any, Final
 
 from penstock.definition.step import Step
@@ -154,7 +155,7 @@ class Caller:
         timeout: float | None,  # noqa: ASYNC109
     ) -> Any:
         thread = _Thread(step, arguments)
-        task = self._threads.submit(thread.run)
+        task = self._threads.submit(copy_context().run, thread.run)
         future = asyncio.wrap_future(task)
         try:
             why = await _until(run, future, timeout)

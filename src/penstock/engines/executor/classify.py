@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from penstock.model.attempt import Instant
-from penstock.model.errors import DefinitionError, NoData, RateLimited, SettingError, StepError
+from penstock.model.errors import DefinitionError, NoData, QuotaSpent, RateLimited, SettingError, StepError
 from penstock.model.states import ErrorClass
 
 BY_NAME: Final[Mapping[str, ErrorClass]] = {
@@ -77,8 +77,9 @@ def classify(error: BaseException, now: Instant, errors: Mapping[type[Exception]
     match error:
         case RateLimited():
             return Failure("rate_limit", message, instant(error.retry_after, now))
-        case NoData():
-            return Failure("no_data", message, None if error.until is None else instant(error.until, now))
+        case NoData() | QuotaSpent():
+            kind = error.error_class
+            return Failure(kind, message, None if error.until is None else instant(error.until, now))
         case StepError():
             return Failure(error.error_class, message)
         case SettingError() | DefinitionError():

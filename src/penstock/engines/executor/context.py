@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import typing
@@ -17,7 +18,9 @@ from pydantic import TypeAdapter
 from penstock.definition.step import Step
 from penstock.engines.executor.carried import Carried, Slot, UnitFailure, units_of
 from penstock.engines.executor.classify import classify
+from penstock.engines.executor.spending import RunningDraw, settled_together
 from penstock.model.errors import DefinitionError, LeaseLost
+from penstock.model.quota import Number, Quota
 from penstock.model.results import Outcome
 from penstock.ports.records import LogRecord
 
@@ -147,8 +150,13 @@ class RunningContext:
             self._kept = dict(await worker.once(slot.id, version, self._step))
         adapter = TypeAdapter[Any](_returned(func))
         if key not in self._kept:
-            text = adapter.dump_json(await func(*args, **kwargs)).decode()
-            await worker.keep_once(self._run.hold, (slot.id, version), self._step, key, text)
+            async with settled_together() as settled:
+                try:
+                    text = adapter.dump_json(await func(*args, **kwargs)).decode()
+                except BaseException:
+                    await asyncio.shield(self._executor.spender.settle(settled))
+                    raise
+            await worker.keep_once(self._run.hold, (slot.id, version), self._step, key, text, settled=settled)
             self._kept[key] = text
         result: T = adapter.validate_json(self._kept[key])
         return result
@@ -157,6 +165,11 @@ class RunningContext:
         """A connection outside the transaction."""
         connection: AbstractAsyncContextManager[Any] = self._executor.connection()
         return connection
+
+    def spend(self, quota: Quota | Sequence[Quota], cost: Number | str) -> AbstractAsyncContextManager[RunningDraw]:
+        """Draw from a quota."""
+        quotas = [quota] if isinstance(quota, Quota) else list(quota)
+        return self._executor.spender.spend(self._run, self._step, quotas, cost)
 
     @property
     def counts_json(self) -> str | None:

@@ -12,17 +12,19 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from penstock.definition.context import Context, Transaction
+from penstock.definition.context import Context, Transaction, running_as
 from penstock.definition.step import OutputOf, Step
 from penstock.engines.executor.calling import Caller, Cancelled, StubbornHandler
 from penstock.engines.executor.carried import Carried, Slot, UnitFailure, step_state, units_of
 from penstock.engines.executor.classify import Failure, classify
 from penstock.engines.executor.context import RunningContext
 from penstock.engines.executor.resources import Resources
-from penstock.model.attempt import AttemptOutcome, Instant, OutcomeKind
-from penstock.model.errors import InvalidData, LeaseLost, LedgerUnavailable, Skip
+from penstock.engines.executor.result import Result, outcome_kind
+from penstock.engines.executor.spending import Spender
+from penstock.model.attempt import AttemptOutcome, Instant
+from penstock.model.errors import InvalidData, LeaseLost, LedgerUnavailable, QuotaSpent, Skip
 from penstock.model.shape import StepShape
-from penstock.model.states import AttemptState, ErrorClass, EventType
+from penstock.model.states import ErrorClass, EventType
 from penstock.planning.retry import LOSSES
 from penstock.ports.ledger import StepTransaction, Worker
 from penstock.ports.records import AttemptRecord, CallRecord
@@ -64,6 +66,7 @@ class Executor:
         self.errors, self.emit, self.connection, self.log_level = errors, emit, connection, log_level
         self._work = work
         self._alone = asyncio.Lock()
+        self.spender = Spender(worker)
 
     def workdir(self, run: Carried) -> Path:
         """The run's own folder."""
@@ -115,18 +118,18 @@ class Executor:
             await asyncio.shield(self.worker.opened_now(lost))
             raise
 
-    def _barred(self, run: Carried, shape: StepShape) -> _Result | None:
+    def _barred(self, run: Carried, shape: StepShape) -> Result | None:
         """Why the attempt must not begin, if so. Closing steps run whatever happened."""
         memory = run.step(shape.name)
         if memory.lost >= LOSSES or (memory.lost >= LOSSES - 1 and run.losses >= LOSSES):
             error = f"the process died {LOSSES} times in a row while it ran {shape.name}"
-            return _Result("failed", failure=Failure("lost", error))
+            return Result("failed", failure=Failure("lost", error))
         if shape.when != "ok":
             return None
         if run.cancelled:
-            return _Result("cancelled")
+            return Result("cancelled")
         if self._left(run) == 0:
-            return _Result("failed", failure=_too_late(run))
+            return Result("failed", failure=_too_late(run))
         return None
 
     def _left(self, run: Carried) -> float | None:
@@ -134,18 +137,19 @@ class Executor:
             return None
         return max(0.0, run.claimed.started + run.shape.timeout - self.worker.now())
 
-    async def _call(self, run: Carried, shape: StepShape, n: int, slot: Slot | None) -> _Result:
+    async def _call(self, run: Carried, shape: StepShape, n: int, slot: Slot | None) -> Result:
         """Call the handler for the run, or for one unit of it; nothing is recorded yet but what it commits."""
         step = run.pipeline.steps[shape.name]
         context = RunningContext(self, run, shape.name, n, slot)
         transaction = self.worker.transaction(run.hold) if step.signature.takes_transaction else None
+        done = running_as(context)
         limits = [t for t in (shape.timeout, self._left(run) if shape.when == "ok" else None) if t is not None]
         try:
             fill = partial(self._fill, run, step, context, transaction, slot)
             output = await self.caller.attempt(run, step, context, fill, min(limits, default=None))
             text = self._kept(step, output)
         except Skip as skip:
-            result = _Result("skipped", error=str(skip) or None)
+            result = Result("skipped", error=str(skip) or None)
         except (LeaseLost, LedgerUnavailable, StubbornHandler):
             await _drop(transaction)
             raise
@@ -155,17 +159,19 @@ class Executor:
                 await asyncio.shield(_drop(transaction))
                 raise
             # nobody cancelled us: the handler awaited something that was cancelled
-            result = _Result("failed", failure=classify(error, self.worker.now(), self.errors))
+            result = Result("failed", failure=classify(error, self.worker.now(), self.errors))
         except Cancelled:
-            result = _Result("cancelled")
+            result = Result("cancelled")
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its failure, SystemExit too
             if isinstance(error, TimeoutError) and self._left(run) == 0:
-                result = _Result("failed", failure=_too_late(run))
+                result = Result("failed", failure=_too_late(run))
             else:
-                result = _Result("failed", failure=classify(error, self.worker.now(), self.errors))
+                result = self._failed(error)
                 self._log_failure(context, error, result)
         else:
-            result = _Result("done", output=text, failed=context.failed)
+            result = Result("done", output=text, failed=context.failed)
+        finally:
+            done()
         result.counts = context.counts_json
         if result.state == "done" and transaction is not None and transaction.used:
             result.transaction = transaction
@@ -173,7 +179,13 @@ class Executor:
             await _drop(transaction)
         return result
 
-    def _log_failure(self, context: RunningContext, error: BaseException, result: _Result) -> None:
+    def _failed(self, error: BaseException) -> Result:
+        """A failure, unless there is a time at which the budget that was spent is there again: then a wait."""
+        failure = classify(error, self.worker.now(), self.errors)
+        holds = isinstance(error, QuotaSpent) and failure.not_before is not None
+        return Result("held" if holds else "failed", failure=failure)
+
+    def _log_failure(self, context: RunningContext, error: BaseException, result: Result) -> None:
         if result.failure is not None and result.failure.error_class == "unknown":
             context.log.error(result.failure.error, exc_info=error)
 
@@ -219,18 +231,20 @@ class Executor:
         kind: Any = run.pipeline.params
         return kind() if run.claimed.params is None else TypeAdapter(kind).validate_json(run.claimed.params)
 
-    async def _each(self, run: Carried, shape: StepShape, n: int) -> _Result:
+    async def _each(self, run: Carried, shape: StepShape, n: int) -> Result:
         """Call a step once per unit, so many at once; each call has its own transaction, record and failure."""
         memory = run.step(shape.name)
         todo = [slot for slot in run.alive if slot.no not in memory.calls]
-        gate = asyncio.Semaphore(max(1, shape.parallel))
+        gate, held = asyncio.Semaphore(max(1, shape.parallel)), list[Result]()
 
         async def one(slot: Slot) -> bool:
             async with gate:
-                if run.cancelled and shape.when == "ok":
+                if held or (run.cancelled and shape.when == "ok"):
                     return False
                 result = await self._call(run, shape, n, slot)
-                if result.state == "cancelled":
+                if result.state == "held":
+                    held.append(result)
+                if result.state in ("cancelled", "held"):
                     return False
                 await self._record_call(run, shape.name, slot, result)
                 return True
@@ -243,11 +257,11 @@ class Executor:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         if not all(went):
-            return _Result("cancelled")
+            return held[0] if held and not run.cancelled else Result("cancelled")
         failed = {slot.no: slot.failure for slot in todo if slot.failure is not None}
-        return _Result("done", failed=failed, recorded=True)
+        return Result("done", failed=failed, recorded=True)
 
-    async def _record_call(self, run: Carried, step: str, slot: Slot, result: _Result) -> None:
+    async def _record_call(self, run: Carried, step: str, slot: Slot, result: Result) -> None:
         failure = result.failure
         record = CallRecord(
             hold=run.hold,
@@ -279,7 +293,7 @@ class Executor:
             run.step(step).calls[slot.no] = result.output
 
     async def _record(  # noqa: PLR0917 - what an attempt consists of
-        self, run: Carried, shape: StepShape, n: int, seq: int, result: _Result, elapsed: float
+        self, run: Carried, shape: StepShape, n: int, seq: int, result: Result, elapsed: float
     ) -> AttemptOutcome:
         """Put the attempt on disk, with the handler's transaction if it used one."""
         failure, ended = result.failure, run.next_ended()
@@ -298,6 +312,7 @@ class Executor:
             error_class=failure.error_class if failure else None,
             error=failure.error if failure else result.error,
             not_before=failure.not_before if failure else None,
+            reason="quota" if result.state == "held" else None,
             output=result.output,
             counts=result.counts,
             fresh=run.losses > 0,
@@ -313,7 +328,7 @@ class Executor:
         except Exception as error:
             if result.transaction is None:
                 raise
-            failed = _Result("failed", failure=classify(error, self.worker.now(), self.errors), counts=result.counts)
+            failed = Result("failed", failure=classify(error, self.worker.now(), self.errors), counts=result.counts)
             run._ended -= 1  # noqa: SLF001 - the same outcome, told otherwise
             return await self._record(run, shape, n, seq, failed, elapsed)
         for no, why in result.failed.items():
@@ -343,13 +358,14 @@ class Executor:
         memory = run.step(name)
         memory.state, memory.seconds, run.moved = step_state(record.state), record.elapsed, True
         memory.output, memory.error, memory.error_class = record.output, record.error, record.error_class
-        memory.attempts, memory.lost, run.losses, run.last_at = memory.attempts + 1, 0, 0, at
-        kind: OutcomeKind = "done" if record.state == "skipped" else _kind(record.state)
+        memory.attempts += record.state != "held"
+        memory.lost, run.losses, run.last_at = 0, 0, at
+        kind = outcome_kind(record.state)
         data = {"step": name, "attempt": n, "seconds": record.elapsed}
         if kind == "failed":
             run.until = record.not_before
             self.emit("attempt.failed", run, {**data, "error": record.error, "error_class": record.error_class})
-        else:
+        elif kind != "held":
             self.emit("attempt.completed", run, {**data, "state": record.state})
         return AttemptOutcome(
             kind=kind,
@@ -359,39 +375,14 @@ class Executor:
             error_class=record.error_class,
             error=record.error,
             not_before=record.not_before if record.error_class in ("rate_limit", "quota") else None,
+            reason=record.reason or "backoff",
         )
-
-
-class _Result:
-    """What a call came to, before it is recorded."""
-
-    __slots__ = ("counts", "error", "failed", "failure", "output", "recorded", "state", "transaction")
-
-    def __init__(
-        self,
-        state: AttemptState,
-        *,
-        output: str | None = None,
-        error: str | None = None,
-        failure: Failure | None = None,
-        failed: Mapping[int, UnitFailure] | None = None,
-        recorded: bool = False,
-        counts: str | None = None,
-    ) -> None:
-        self.state: AttemptState = state
-        self.output, self.error, self.failure = output, error, failure
-        self.failed, self.recorded, self.counts = dict(failed or {}), recorded, counts
-        self.transaction: StepTransaction | None = None
-
-
-def _too_late(run: Carried) -> Failure:
-    return Failure("deadline", f"the run took longer than {run.shape.timeout:g} s")
-
-
-def _kind(state: AttemptState) -> OutcomeKind:
-    return "failed" if state == "failed" else "cancelled" if state == "cancelled" else "done"
 
 
 async def _drop(transaction: StepTransaction | None) -> None:
     if transaction is not None:
         await transaction.rollback()
+
+
+def _too_late(run: Carried) -> Failure:
+    return Failure("deadline", f"the run took longer than {run.shape.timeout:g} s")

@@ -47,9 +47,9 @@ with w as ({wanted}), {existing}{found}, r as materialized (
 ), b as materialized (
   select c.*, {run_no} as "~run_no", {final_lane} as "~lane" from c
 ), ins as (
-  insert into penstock.plan_items (plan_id, position, run_no, key, unit, lane, rank, priority, reason, source_version, rev)
+  insert into penstock.plan_items (plan_id, position, run_no, key, unit, lane, rank, priority, reason, source_version, rev{cost_column})
   select {plan}, "~position", "~run_no", "~key", {unit}, "~lane", {rank}, "~priority", "~reason", "~version",
-    coalesce("~rev", 0)
+    coalesce("~rev", 0){cost_value}
   from b order by "~position"
 )
 select
@@ -64,7 +64,7 @@ select
   (select json_build_array(count(*), coalesce(max(n), 0)) from (
     select count(distinct "~run_no") as n from b group by "~lane") x) as lanes,
   (select count(*) from g where "~key" is null) as nulls,
-  (select "~key" from g group by 1 having count(*) > 1 limit 1) as twice
+  (select "~key" from g group by 1 having count(*) > 1 limit 1) as twice{cost_check}
 
 -- name: twice
 -- Whether it is wanted that gives a key more than once.

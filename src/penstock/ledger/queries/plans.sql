@@ -15,8 +15,8 @@ insert into penstock.shapes (pipeline_id, hash, body) values (%(pipeline)s, %(ha
 on conflict (pipeline_id, hash) do update set hash = excluded.hash returning shape_id;
 
 -- name: insert_plan
-insert into penstock.plans (pipeline_id, shape_id, definition, params, forced, triggered_by)
-values (%(pipeline)s, %(shape)s, %(definition)s, %(params)s, %(forced)s, %(triggered_by)s) returning plan_id;
+insert into penstock.plans (pipeline_id, shape_id, definition, params, forced, triggered_by, quotas)
+values (%(pipeline)s, %(shape)s, %(definition)s, %(params)s, %(forced)s, %(triggered_by)s, %(quotas)s::int[]) returning plan_id;
 
 -- name: listed_table
 create temporary table if not exists penstock_listed (
@@ -28,6 +28,9 @@ copy penstock_listed (ord, key, unit, lane, priority, source_version) from stdin
 -- name: store_summary
 update penstock.plans set summary = %(summary)s where plan_id = %(plan)s;
 
+-- name: admit
+select penstock.admit_plan(%(plan)s) as found;
+
 -- name: seconds_a_run
 -- The mean length of the last runs that completed.
 select avg(extract(epoch from r.finished_at - r.started_at))::float8 from (
@@ -37,12 +40,18 @@ where r.state = 'completed';
 -- name: plan
 select p.plan_id, penstock.public_id(2, p.plan_id) as uuid, q.app, q.name as pipeline, p.pipeline_id, p.shape_id, p.state,
   p.paused or q.paused as paused, p.definition, p.forced, p.summary, p.dropped, p.runs, p.created_at, p.applied_at,
-  extract(epoch from clock_timestamp() - p.created_at)::float8 as age
+  extract(epoch from clock_timestamp() - p.created_at)::float8 as age,
+  coalesce(extract(epoch from clock_timestamp())::float8 >= (p.summary ->> 'until')::float8, false) as window_over
 from penstock.plans p join penstock.pipelines q using (pipeline_id) where p.plan_id = %(plan)s;
 
 -- name: gaps
-select position, key, unit, reason, priority, lane, source_version from penstock.plan_items
-where plan_id = %(plan)s and position > %(after)s order by position limit %(limit)s;
+select i.position, i.key, i.unit, i.reason, i.priority, i.lane, i.source_version, q.name as deferred_by,
+  case when isfinite(i.deferred_until) then i.deferred_until end as deferred_until,
+  case when i.costs is not null then (
+    select json_agg(json_build_array(y.name, c.cost::text) order by c.n) from unnest(i.costs) with ordinality c(cost, n)
+    join penstock.quotas y on y.quota_id = p.quotas[c.n]) end as costs
+from penstock.plan_items i join penstock.plans p using (plan_id) left join penstock.quotas q on q.quota_id = i.deferred_by
+where i.plan_id = %(plan)s and i.position > %(after)s order by i.position limit %(limit)s;
 
 -- name: apply
 select runs, taken, changed from penstock.apply_plan(%(plan)s, %(shape)s, %(triggered_by)s, %(engine)s, %(copy_from)s);

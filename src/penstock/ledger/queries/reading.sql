@@ -73,3 +73,8 @@ select (select count(*) from penstock.v1_processes p where p.app = %(app)s and p
     select level, message from penstock.logs order by log_id desc limit 10000) g
     where g.level = 'warning' and g.message like '%% held the event loop for %%') as held,
   current_setting('server_version') as server;
+
+-- name: quotas
+select q.name, q."limit", q.reserve, q.per, q.timezone, case when isfinite(q.starts_at) then q.starts_at end as starts_at,
+  case when isfinite(q.ends_at) then q.ends_at end as ends_at, q.used, q.reserved, q.open
+from penstock.v1_quotas q where q.app = %(app)s order by q.name;

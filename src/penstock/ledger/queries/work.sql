@@ -120,3 +120,30 @@ from (
 insert into penstock.logs (run_id, step, attempt, at, level, message, fields)
 select run, step, attempt, to_timestamp(at), level, message, fields
 from json_to_recordset(%(logs)s) i(run bigint, step text, attempt smallint, at float8, level text, message text, fields json);
+
+-- name: ensure_quota
+-- The quota's row with the code's figures; written only when they differ.
+with old as (
+  select quota_id, (amount, per, reserve, starts, timezone) is not distinct from
+    (%(amount)s::numeric, %(per)s::text, %(reserve)s::numeric, %(starts)s::interval, %(timezone)s::text) as same
+  from penstock.quotas where app = %(app)s and name = %(name)s
+), new as (
+  insert into penstock.quotas (app, name, amount, per, reserve, starts, timezone)
+  select %(app)s, %(name)s, %(amount)s, %(per)s, %(reserve)s, %(starts)s, %(timezone)s
+  where not exists (select from old where same)
+  on conflict (app, name) do update set amount = excluded.amount, per = excluded.per, reserve = excluded.reserve,
+    starts = excluded.starts, timezone = excluded.timezone
+  returning quota_id
+)
+select quota_id from new union all select quota_id from old where same;
+
+-- name: spend
+select draw_id, quota, case when isfinite(until) then extract(epoch from until)::float8 end as until, free, "limit"
+from penstock.spend(%(process)s, %(lane)s, %(run)s, %(fence)s, %(step)s, %(quotas)s, %(amounts)s);
+
+-- name: settle
+select penstock.settle(%(draws)s, %(actual)s);
+
+-- name: living
+select count(*)::int as living from penstock.processes
+where app = %(app)s and ended_at is null and lost_at is null and lease_until > clock_timestamp();

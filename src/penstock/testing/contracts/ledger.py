@@ -8,6 +8,7 @@ from penstock.testing.contracts.ledger_claims import ClaimContract
 from penstock.testing.contracts.ledger_fences import FenceContract
 from penstock.testing.contracts.ledger_history import HistoryContract
 from penstock.testing.contracts.ledger_plans import PlanContract
+from penstock.testing.contracts.ledger_quotas import QuotaContract
 from penstock.testing.contracts.ledger_reading import ReadingContract
 from penstock.testing.contracts.ledger_steering import SteeringContract
 from penstock.testing.contracts.ledger_verdicts import VerdictContract
@@ -24,6 +25,7 @@ class LedgerContract(
     SteeringContract,
     VerdictContract,
     BatchContract,
+    QuotaContract,
     ReadingContract,
 ):
     """What `ports.ledger` promises, one test a promise.
