@@ -109,6 +109,23 @@ HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
         (2, {"unit": 7, "version": "", "step": "a", "key": "k", "value": "2", **asdict(HELD[0])}),
     ],
     "work.cancelled": [(64, {"runs": [hold.run for hold in HELD]})],
+    "work.ensure_quota": [
+        (
+            0,
+            {
+                "app": "big",
+                "name": "usd",
+                "amount": 50,
+                "per": "day",
+                "reserve": 0,
+                "starts": "00:00:00",
+                "timezone": "UTC",
+            },
+        )
+    ],
+    "work.spend": [(8, {"process": MINE, "step": "a", "quotas": [], "amounts": [], **asdict(HELD[0])})],
+    "work.settle": [(0, {"draws": [1], "actual": [1]})],
+    "work.living": [(0, {"app": "big"})],
     "work.insert_logs": [
         (0, {"logs": '[{"run": 1, "step": "a", "attempt": 1, "at": 1, "level": "info", "message": "m", "fields": {}}]'})
     ],
@@ -119,6 +136,7 @@ HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
         (250, {"app": "big", "pipeline": "p1", "verdicts": None, "after": 300_000, "limit": 50}),
         (50 * 40, {"app": "big", "pipeline": "p1", "verdicts": ["failed"], "after": None, "limit": 50}),
     ],
+    "reading.quotas": [(0, {"app": "big"})],
     "reading.unit": [(3, {"app": "big", "pipeline": "p1", "key": '{"n":5}'})],
     "reading.logs": [(1, {"run": 900_000, "after": 0, "limit": 1000})],
     "reading.events": [(100, {"app": "big", "limit": 100})],
@@ -126,8 +144,20 @@ HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
     "plans.ensure_pipeline": [(0, {"app": "big", "space": "s1", "pipeline": "p1"})],
     "plans.ensure_shape": [(0, {"pipeline": 1, "hash": "h", "body": "{}"})],
     "plans.insert_plan": [
-        (0, {"pipeline": 1, "shape": 1, "definition": "d", "params": None, "forced": False, "triggered_by": "manual"})
+        (
+            0,
+            {
+                "pipeline": 1,
+                "shape": 1,
+                "definition": "d",
+                "params": None,
+                "forced": False,
+                "triggered_by": "manual",
+                "quotas": None,
+            },
+        )
     ],
+    "plans.admit": [(0, {"plan": 121})],
     "plans.store_summary": [(0, {"plan": 121, "summary": "{}"})],
     "plans.seconds_a_run": [(10_000, {"pipeline": 1})],  # it may come by the newest runs of other pipelines
     "plans.plan": [(0, {"plan": 121})],

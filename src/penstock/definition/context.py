@@ -134,7 +134,7 @@ class Context(Protocol[U]):
         ...
 
     def spend(self, quota: Quota | Sequence[Quota], cost: Number | str) -> AbstractAsyncContextManager[Draw]:
-        """Draw from a quota, or from several at once or none: `async with ctx.spend(usd, "0.30") as draw:`.
+        """Draw from a quota, or from several at once or none: `async with ctx.spend(usd, 0.30) as draw:`.
 
         The draw is recorded, at its worst case, before the block begins; `draw.settle(actual)` says what it really
         cost. Without that, and when the block raises, the worst case stands. A budget that is spent makes the step

@@ -156,13 +156,13 @@ class Budgets:
         present = self.windows.get((app, quota.name, 0, starts), Window(0.0))
         left = quota.amount - present.used - present.reserved
         cost, rank = _by_run(quota, [item for item in items if item.deferred_by is None])
-        total, late = Decimal(0), dict[int, float]()
+        used, ahead, late = quota.amount - left, 0, dict[int, float]()
         for no, one in cost.items():
-            total += one
-            kept = self._kept(quota, rank[no])
-            if one > 0 and total > left - kept:
-                ahead = 1 + int((total - one - max(Decimal(0), left - kept)) // (quota.amount - kept))
-                late[no] = window(quota, now, max(1, ahead))[0]
+            if one > 0 and used + one > quota.amount - self._kept(quota, rank[no]):  # the next window's
+                ahead, used = ahead + 1, Decimal(0)
+            used += one
+            if one > 0 and ahead:
+                late[no] = window(quota, now, ahead)[0]
         return [
             replace(item, deferred_by=quota.name, deferred_until=late[item.run_no])
             if item.deferred_by is None and item.run_no in late

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from penstock.testing.contracts.engine_batches import EngineBatchContract
 from penstock.testing.contracts.engine_failures import FailureContract
+from penstock.testing.contracts.engine_quotas import EngineQuotaContract
 from penstock.testing.contracts.engine_steering import EngineSteeringContract
 from penstock.testing.contracts.engine_steps import StepContract
 from penstock.testing.contracts.engine_transactions import TransactionContract
@@ -13,6 +14,7 @@ class EngineContract(
     StepContract,
     FailureContract,
     EngineBatchContract,
+    EngineQuotaContract,
     EngineSteeringContract,
     TransactionContract,
 ):

@@ -1,4 +1,4 @@
-# ruff: noqa: S101 - a contract is made of assertions
+# ruff: noqa: S101, PLR2004 - a contract is made of assertions and expected numbers
 """Quotas: what is drawn is never more than there is, what runs may cost is reserved, what does not fit waits."""
 
 from __future__ import annotations
@@ -68,7 +68,8 @@ class QuotaContract(LedgerCase):
         assert isinstance(refused, Refused)
         assert (refused.quota, refused.limit, refused.free) == ("usd", 10, Decimal("2.5"))
         ends = (await use(stage.ledger)).ends_at
-        assert ends is not None and refused.until == ends.timestamp()
+        assert ends is not None
+        assert refused.until == ends.timestamp()
         assert (await use(stage.ledger)).used == Decimal("7.5")
 
     async def test_several_are_drawn_from_together_or_none_is(self, stage: Stage) -> None:
@@ -137,7 +138,9 @@ class QuotaContract(LedgerCase):
         assert [gap.deferred_by for gap in gaps] == [None] * 5 + ["usd"] * 8
         assert [gap.costs for gap in gaps[:1]] == [(("usd", Decimal(2)),)]
         times = [gap.deferred_until for gap in gaps[5:]]
-        assert times[0] == ends and times[4] == ends and times[5] is not None and ends is not None
+        assert times[:5] == [ends] * 5
+        assert times[5] is not None
+        assert ends is not None
         assert times[5] > ends
 
     async def test_what_is_deferred_is_not_applied_and_stays_a_gap(self, stage: Stage) -> None:
@@ -235,9 +238,7 @@ class QuotaContract(LedgerCase):
         await stage.ledger.apply(plan.id, triggered_by="test")
         worker = await stage.worker()
         run = await stage.one(worker)
-        await worker.wait(
-            WaitRecord(hold=run.hold, until=Instant(worker.now() + 99), reason="backoff", keep_lane=True)
-        )
+        await worker.wait(WaitRecord(hold=run.hold, until=Instant(worker.now() + 99), reason="backoff", keep_lane=True))
         spender = await stage.begin("x", pipeline="other")
         await drawn(*spender, (DAY, 10))
         await stage.ledger.cancel(run=run.hold.run)

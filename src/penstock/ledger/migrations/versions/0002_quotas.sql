@@ -232,7 +232,8 @@ end $$;
 comment on function admit is 'Reserves what claimed runs are expected to cost, and puts off those that do not fit; returns these.';
 
 create function admit_plan(p_plan bigint) returns json language plpgsql as $$
-declare v_quotas int[]; v_quota int; q quotas; f record; v record; v_free numeric; v_ends timestamptz; v_until timestamptz;
+declare v_quotas int[]; v_quota int; q quotas; f record; v record; v_free numeric; v_until timestamptz;
+  r record; v_ahead int; v_used numeric; v_at timestamptz; v_late bigint[]; v_when timestamptz[];
 begin
   select p.quotas into v_quotas from plans p where p.plan_id = p_plan;
   for n in 1 .. cardinality(v_quotas) loop
@@ -250,22 +251,20 @@ begin
     select f.amount - coalesce(sum(w.used + w.reserved), 0) into v_free from quota_windows w
       where w.quota_id = v_quota and w.scope = 0 and w.starts_at = v.starts_at;
     v_until := least(v_until, v.ends_at);
-    with x as (
-      select y.run_no, min(y.rank) as rank, sum(y.costs[n]) as cost,
-        sum(sum(y.costs[n])) over (order by min(y.position)) as total
-      from plan_items y where y.plan_id = p_plan and y.deferred_by is null group by y.run_no
-    ), late as (
-      select x.run_no, 1 + floor((x.total - x.cost - greatest(0, z.free))
-        / nullif(f.amount - case when x.rank < 5 then 0 else f.reserve end, 0))::int as ahead
-      from x cross join lateral (select v_free - case when x.rank < 5 then 0 else f.reserve end as free) z
-      where x.cost > 0 and x.total > z.free
-    ), dates as (
-      select y.ahead, d.starts_at from (select distinct greatest(1, least(late.ahead, 100000)) as ahead from late) y
-      cross join lateral quota_window(v_quota, clock_timestamp(), y.ahead) d
-    )
-    update plan_items i set deferred_by = v_quota, deferred_until = dates.starts_at
-    from late join dates on dates.ahead = greatest(1, least(late.ahead, 100000))
-    where i.plan_id = p_plan and i.run_no = late.run_no;
+    v_ahead := 0; v_used := f.amount - v_free; v_late := '{}'; v_when := '{}';
+    for r in select y.run_no, min(y.rank) as rank, sum(y.costs[n]) as cost from plan_items y
+      where y.plan_id = p_plan and y.deferred_by is null group by y.run_no having sum(y.costs[n]) > 0 order by min(y.position) loop
+      if v_used + r.cost > f.amount - (case when r.rank < 5 then 0 else f.reserve end) then  -- the next window's
+        v_ahead := v_ahead + 1; v_used := 0;
+        select w.starts_at into v_at from quota_window(v_quota, clock_timestamp(), v_ahead) w;
+      end if;
+      v_used := v_used + r.cost;
+      if v_ahead > 0 then
+        v_late := v_late || r.run_no; v_when := v_when || v_at;
+      end if;
+    end loop;
+    update plan_items i set deferred_by = v_quota, deferred_until = x.at from unnest(v_late, v_when) x(run_no, at)
+    where i.plan_id = p_plan and i.run_no = x.run_no;
   end loop;
   return (select json_build_object('until', extract(epoch from v_until)::float8,
     'cost', (select json_object_agg(y.name, x.total) from (
