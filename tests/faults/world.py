@@ -84,6 +84,7 @@ class World:
     def __init__(self, url: str, folder: Path) -> None:
         self.url, self.folder = url, folder
         self.programs: list[Program] = []
+        self.program = PROGRAM
         self.entries_file = folder / "entries"
         self.entries_file.touch()
 
@@ -117,7 +118,7 @@ class World:
         said = self.folder / f"program{len(self.programs)}.txt"
         with said.open("wb") as out:
             process = subprocess.Popen(
-                [sys.executable, str(PROGRAM)],
+                [sys.executable, str(self.program)],
                 env={**os.environ, **environ},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
