@@ -131,3 +131,45 @@ def test_a_plan_is_discarded_once_and_never_applied(cli: Cli) -> None:
     assert "discarded" in told.err
     assert cli("discard", "7").status == 2
     assert cli("discard", "seven").err == "'seven' is no plan: give its number, such as 12, or its UUID.\n"
+
+
+PRICED = """
+usd = ps.Quota("usd", 10, per="day")
+reports.cost[usd] = 4
+"""
+
+
+def test_a_plan_is_priced_and_defers_what_does_not_fit(cli: Cli) -> None:
+    text = (cli.folder / "app.py").read_text()
+    cli.write("app.py", text.replace("asked: set[Report]", f"{PRICED}\nasked: set[Report]"))
+    told = cli("plan", "--limit", "3").out.splitlines()
+    assert told[0].startswith("reports: 6 gaps (6 missing) in 2 lanes")
+    assert told[2].split() == ["bank_id", "symbol", "quarter", "reason", "usd", "deferred"]
+    assert told[3].split() == ["1", "B1", "Q2", "missing", "4"]
+    assert told[5].startswith("3        B3      Q2       missing    4  to 20")
+    assert "This costs 24 usd; `penstock quota` shows what is left." in told
+    assert any(line.startswith("4 gaps deferred to 20") and line.endswith("(usd).") for line in told)
+    done = cli("run")
+    assert done.status == 0, done.err
+    assert "2 completed" in done.out
+    assert "4 gaps deferred to 20" in done.out
+    body = cli("plan", "--json").json
+    assert (body["gaps"], body["admitted"]) == (4, 2)
+
+
+def test_without_quotas_there_is_nothing_to_show(cli: Cli) -> None:
+    assert cli("quota").out == "No quota was planned with or drawn from yet.\n"
+
+
+def test_quotas_are_shown(cli: Cli) -> None:
+    text = (cli.folder / "app.py").read_text()
+    spending = text.replace(
+        "    unit = ctx.unit\n", "    unit = ctx.unit\n    async with ctx.spend(usd, 3):\n        pass\n"
+    )
+    cli.write("app.py", spending.replace("asked: set[Report]", f"{PRICED}\nasked: set[Report]"))
+    cli("run", "bank_id=1")
+    (body,) = cli("quota", "--json").json
+    assert (body["quota"], body["limit"], body["used"], body["free"]) == ("usd", "10", "6", "4")  # exact, so text
+    head, row = cli("quota").out.splitlines()
+    assert head.split("  ")[0] == "quota"
+    assert row.split()[:6] == ["usd", "10", "a", "day", "6", "0"]

@@ -158,7 +158,7 @@ def test_a_run_passes_its_cap_neither_alive_nor_killed(world: World, chance: ran
 def test_the_book_is_kept_by_name(tmp_path: Path) -> None:
     """The vendor's file is appended to in whole lines, also by many at once: else the tests above prove nothing."""
     path = tmp_path / "book"
-    pids = []
+    pids: list[int] = []
     for _ in range(4):
         pid = os.fork()
         if pid == 0:

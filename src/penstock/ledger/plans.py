@@ -253,7 +253,8 @@ def _check_columns(query: PlanQuery, what: str, have: list[str], need: Sequence[
 
 
 def _gap(row: dict[str, Any]) -> StoredGap:
-    costs = tuple((name, Decimal(amount)) for name, amount in row.pop("costs") or [])
+    priced: list[tuple[str, str]] = row.pop("costs") or []
+    costs = tuple((name, Decimal(amount)) for name, amount in priced)
     return StoredGap(**row, costs=costs)
 
 

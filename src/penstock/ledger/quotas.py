@@ -27,8 +27,8 @@ async def quota_row(connection: Any, app: str, quota: Quota) -> int:
             "timezone": quota.timezone,
         },
     )
-    row = await cursor.fetchone()
-    return int(row["quota_id"] if isinstance(row, dict) else row[0])
+    row: dict[str, Any] = await cursor.fetchone()
+    return int(row["quota_id"])
 
 
 class Draws:

@@ -274,7 +274,8 @@ class Client:
                 presence["ledger_only"] = pipeline.gaps.existing is None
             elif not any(unit.key == text for unit in query.wanted if not isinstance(unit, str)):
                 presence["wanted"] = None
-        return explain(pipeline.name, key, row, presence, datetime.now(UTC))
+        run = await self._stored(row["active_run"]) if row and row["active_run"] else None
+        return explain(pipeline.name, key, row, presence, datetime.now(UTC), run=run)
 
     async def retry(self, run: UUID | int) -> Plan[Any]:
         """A new run over the units of an ended run that did not complete; its completed steps are taken over.

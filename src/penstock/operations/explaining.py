@@ -7,10 +7,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from penstock.model.results import Why
+from penstock.ports.records import StoredRun
 
 
 def explain(
-    name: str, key: Mapping[str, Any], row: Mapping[str, Any] | None, presence: Mapping[str, Any], now: datetime
+    name: str,
+    key: Mapping[str, Any],
+    row: Mapping[str, Any] | None,
+    presence: Mapping[str, Any],
+    now: datetime,
+    *,
+    run: StoredRun | None = None,
 ) -> Why:
     """Say why a unit was run or not.
 
@@ -20,6 +27,7 @@ def explain(
         row: Its row of `v1_units`, None when the ledger never saw it.
         presence: `wanted` and `existing` as the data has them now, each with its version, or None.
         now: The time to compare with.
+        run: The run that holds it, if one does.
     """
     what = f"{name} {' '.join(f'{k}={v}' for k, v in key.items())}"
     facts: dict[str, Any] = {"key": dict(key), **(row or {})}
@@ -28,7 +36,7 @@ def explain(
     facts |= {"wanted": wanted is not None, "existing": existing is not None}
     version: str | None = wanted.get("version") if wanted else None
     if row and row["active_run"]:
-        return Why(f"{what} is in flight: run {row['active_run']} holds it.", facts)
+        return Why(f"{what} is in flight: run {row['active_run']} holds it{_rests(run)}.", facts)
     if wanted is None:
         last = " It was, and ran." if row and row["last_run"] else ""
         return Why(f"{what} is not wanted: the pipeline's gaps do not have it.{last}", facts)
@@ -57,6 +65,14 @@ def explain(
             f"{what} was completed by run {row['last_run']} but is not there; the next plan makes it again.", facts
         )
     return Why(f"{what} is missing: it is wanted and was never made; the next plan has it.", facts)
+
+
+def _rests(run: StoredRun | None) -> str:
+    """Until when the run that holds a unit does nothing, and why."""
+    if run is None or run.not_before is None or run.state not in ("scheduled", "waiting"):
+        return ""
+    why = f" ({run.wait_reason})" if run.wait_reason else ""
+    return f" and goes on at {_time(run.not_before)}{why}"
 
 
 def _waits(row: Mapping[str, Any], version: str | None, now: datetime) -> bool:

@@ -39,8 +39,9 @@ FRESH = ps.Quota("fresh", 8, costs={"fundamentals": 1})
     ],
 )
 def test_what_does_not_fit_is_named(written: dict[str, Any], says: str) -> None:
+    given: dict[str, Any] = {"limit": 10, **written}
     with pytest.raises(ps.DefinitionError) as caught:
-        ps.Quota("q", **{"limit": 10, **written})
+        ps.Quota("q", **given)
     assert says in str(caught.value)
 
 
