@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +39,12 @@ class Vendor:
     def __init__(self, world: World, *, limit: int, cap: int) -> None:
         self.world, self.book = world, world.folder / "invoice"
         self.book.touch()
-        self.settings = {"INVOICE": str(self.book), "LIMIT": limit, "CAP": cap, "PENSTOCK_LANES": 2}
+        self.settings: dict[str, str | float] = {
+            "INVOICE": str(self.book),
+            "LIMIT": limit,
+            "CAP": cap,
+            "PENSTOCK_LANES": 2,
+        }
         world.program = Path(__file__).parent / "programs" / "spending.py"
 
     def start(self) -> Program:
@@ -48,18 +54,20 @@ class Vendor:
         lines = (line.split() for line in self.book.read_text().splitlines())
         return [Bill(int(pid), run, int(unit), int(section), int(cents)) for _, pid, run, unit, section, cents in lines]
 
+    def wait_for(self, bills: int, programs: Sequence[Program]) -> None:
+        """Until there are so many bills, or none of these programs runs any more."""
+        until(
+            lambda: len(self.bills()) >= bills or all(p.process.poll() is not None for p in programs),
+            f"{bills} calls",
+        )
+
     def harass(self, chance: random.Random, kills: int) -> list[int]:
         """Keep eight processes at work and kill one after so many more calls; the pids of the killed."""
         programs, killed = [self.start() for _ in range(PROCESSES)], list[int]()
         for _ in range(kills):
             have = len(self.bills())
             more = chance.randrange(1, 12)
-            until(
-                lambda have=have, more=more: (
-                    len(self.bills()) >= have + more or all(p.process.poll() is not None for p in programs)
-                ),
-                "calls",
-            )
+            self.wait_for(have + more, programs)
             alive = [p for p in programs if p.process.poll() is None]
             if not alive:
                 break
@@ -123,10 +131,7 @@ def test_a_run_passes_its_cap_neither_alive_nor_killed(world: World, chance: ran
     programs, killed = [vendor.start() for _ in range(4)], list[int]()
     for _ in range(4):
         have = len(vendor.bills())
-        until(
-            lambda have=have: len(vendor.bills()) >= have + 6 or all(p.process.poll() is not None for p in programs),
-            "calls",
-        )
+        vendor.wait_for(have + 6, programs)
         alive = [p for p in programs if p.process.poll() is None]
         if not alive:
             break

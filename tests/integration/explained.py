@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-SMALL = frozenset({"installation", "spaces", "pipelines", "shapes", "plans", "processes"})
+SMALL = frozenset({"installation", "spaces", "pipelines", "shapes", "plans", "processes", "quotas"})
 """Tables that stay small however long a ledger is used; every other one must be read by an index."""
 CUSTOM_PLANS = 5
 """How often PostgreSQL plans a prepared statement for its values before it considers one plan for all values."""

@@ -75,5 +75,18 @@ insert into plan_items (plan_id, position, run_no, key, unit, lane, rank, priori
 insert into plan_items (plan_id, position, run_no, key, unit, lane, rank, priority, reason, rev)
   select 123 + i / 500, i, i, '{"n":' || 3000000 + i || '}', json_build_object('n', 3000000 + i), 'lane ' || i % 15000 + 1, 5, 0,
     'missing', 0 from generate_series(0, 49999) i;
+insert into quotas (app, name, amount, per) values ('big', 'usd', 1000000, 'day'), ('big', 'usd a run', 5, 'run');
+insert into quota_windows (quota_id, scope, starts_at, ends_at, used)
+  select 1, 0, date_trunc('day', now(), 'UTC') - i * interval '1 day', date_trunc('day', now(), 'UTC') - (i - 1) * interval '1 day', 100
+  from generate_series(0, 1000) i;
+insert into quota_windows (quota_id, scope, starts_at, ends_at, used)
+  select 2, i, '-infinity', 'infinity', 1 from seeds where i > 700000 and j <= 264 order by i;
+insert into quota_draws (quota_id, scope, starts_at, run_id, process_id, step, amount, settled, settled_at)
+  select q, case when q = 1 then 0 else i end, case when q = 1 then date_trunc('day', now(), 'UTC') else '-infinity' end, i, 201,
+    'a', 1, case when i % 1000 > 0 then 1 end, case when i % 1000 > 0 then now() end
+  from seeds cross join generate_series(1, 2) q where i > 700000 and j <= 264 order by i;
+insert into run_costs (run_id, quota_id, amount) select i, 1, 1 from seeds where j > 0 order by i;
+update plans set quotas = '{1}' where plan_id = 121;
+update plan_items set costs = '{1}' where plan_id = 121;
 select setval(pg_get_serial_sequence('penstock.' || t, c), 2000000)
   from (values ('lanes', 'lane_id'), ('units', 'unit_id'), ('runs', 'run_id')) v (t, c);

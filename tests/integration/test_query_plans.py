@@ -123,8 +123,8 @@ HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
             },
         )
     ],
-    "work.spend": [(8, {"process": MINE, "step": "a", "quotas": [], "amounts": [], **asdict(HELD[0])})],
-    "work.settle": [(0, {"draws": [1], "actual": [1]})],
+    "work.spend": [(40, {"process": MINE, "step": "a", "quotas": [1, 2], "amounts": [1, 1], **asdict(HELD[0])})],
+    "work.settle": [(16, {"draws": [1_000, 1_001], "actual": [1, 1]})],
     "work.living": [(0, {"app": "big"})],
     "work.insert_logs": [
         (0, {"logs": '[{"run": 1, "step": "a", "attempt": 1, "at": 1, "level": "info", "message": "m", "fields": {}}]'})
@@ -136,7 +136,7 @@ HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
         (250, {"app": "big", "pipeline": "p1", "verdicts": None, "after": 300_000, "limit": 50}),
         (50 * 40, {"app": "big", "pipeline": "p1", "verdicts": ["failed"], "after": None, "limit": 50}),
     ],
-    "reading.quotas": [(0, {"app": "big"})],
+    "reading.quotas": [(3_000, {"app": "big"})],  # draws that their processes left open, and the present windows
     "reading.unit": [(3, {"app": "big", "pipeline": "p1", "key": '{"n":5}'})],
     "reading.logs": [(1, {"run": 900_000, "after": 0, "limit": 1000})],
     "reading.events": [(100, {"app": "big", "limit": 100})],
@@ -157,7 +157,6 @@ HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
             },
         )
     ],
-    "plans.admit": [(0, {"plan": 121})],
     "plans.store_summary": [(0, {"plan": 121, "summary": "{}"})],
     "plans.seconds_a_run": [(10_000, {"pipeline": 1})],  # it may come by the newest runs of other pipelines
     "plans.plan": [(0, {"plan": 121})],
@@ -177,6 +176,7 @@ HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
 COLD: dict[str, tuple[str, set[str], dict[str, Any] | None]] = {
     "plans.listed_table": ("makes a table", set(), None),
     "plans.copy_listed": ("fills it", set(), None),
+    "plans.admit": ("goes through the gaps of one plan, when it has costs", set(), {"plan": 121}),
     "reading.runs": ("composed for each question: see test_lists_of_runs", set(), None),
     "reading.tally": ("counts the runs of one plan, once when it was carried out", set(), {"plan": 1}),
     "reading.followed_up": ("goes through the runs of one plan, once when it was carried out", set(), {"plan": 118}),

@@ -40,7 +40,7 @@ class EngineQuotaContract(EngineCase):
         async with play.on(pipeline) as scene:
             played = await scene.run()
             assert played.outputs["ask"] == ["0.3", "0.3", "0.30"]
-            assert await used(scene.client, USD) == (Decimal("0.125"), 0)
+            assert await used(scene.client, USD) == (Decimal("0.125"), Decimal(0))
 
     async def test_a_call_that_fails_stays_at_its_worst_case_unless_it_is_settled(self, play: Play) -> None:
         pipeline = letters(retry=ps.Retry(attempts=1))
@@ -54,7 +54,7 @@ class EngineQuotaContract(EngineCase):
 
         async with play.on(pipeline) as scene:
             await scene.run(A, B)
-            assert await used(scene.client, USD) == (1, 0)
+            assert await used(scene.client, USD) == (Decimal(1), Decimal(0))
 
     async def test_operations_are_priced_by_the_quota(self, play: Play) -> None:
         pipeline = letters()
@@ -167,7 +167,7 @@ class EngineQuotaContract(EngineCase):
             played = await scene.run()
             assert played.outputs["write"] == ["ONE", "TWO", "THREE"]
             assert paid == ["one", "two", "cut", "three"]
-            assert await used(scene.client, USD) == (Decimal("2.5"), 0)
+            assert await used(scene.client, USD) == (Decimal("2.5"), Decimal(0))
 
     async def test_sections_side_by_side_are_settled_each_with_its_own(self, play: Play) -> None:
         pipeline = letters()
@@ -184,7 +184,7 @@ class EngineQuotaContract(EngineCase):
 
         async with play.on(pipeline) as scene:
             await scene.run()
-            assert await used(scene.client, USD) == (Decimal("0.6"), 0)
+            assert await used(scene.client, USD) == (Decimal("0.6"), Decimal(0))
 
     async def test_so_many_at_once_wait_for_each_other(self, play: Play) -> None:
         pipeline = letters()
@@ -226,10 +226,12 @@ class EngineQuotaContract(EngineCase):
         async with play.on(pipeline) as scene:
             units = [A, B, C]
             plan = await scene.client.plan(scene.pipeline, units=units)
-            assert (len(plan), plan.admitted, plan.cost) == (3, 2, {"usd": 12})
+            assert (len(plan), plan.admitted, plan.cost) == (3, 2, {"usd": Decimal(12)})
             assert [(late.quota, late.count) for late in plan.deferred] == [("usd", 1)]
             gaps = [gap async for gap in scene.client.gaps(plan)]
-            assert [(gap.cost, gap.deferred) for gap in gaps] == [({"usd": 4}, None)] * 2 + [({"usd": 4}, "usd")]
+            assert [(gap.cost, gap.deferred) for gap in gaps] == [({"usd": Decimal(4)}, None)] * 2 + [
+                ({"usd": Decimal(4)}, "usd")
+            ]
             played = await scene.run(*units)
             assert (played.states, played.summary.ok) == (["completed"] * 2, True)
             again = await scene.client.plan(scene.pipeline, units=units)

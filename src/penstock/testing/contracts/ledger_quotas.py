@@ -49,10 +49,10 @@ class QuotaContract(LedgerCase):
         worker, run = await stage.begin("a")
         (number,) = await drawn(worker, run, (DAY, 7))
         before = await use(stage.ledger)
-        assert (before.used, before.open, before.limit) == (7, 7, 10)
+        assert (before.used, before.open, before.limit) == (Decimal(7), Decimal(7), Decimal(10))
         await worker.settle([(number, Decimal("1.25"))])
         after = await use(stage.ledger)
-        assert (after.used, after.open) == (Decimal("1.25"), 0)
+        assert (after.used, after.open) == (Decimal("1.25"), Decimal(0))
 
     async def test_a_draw_is_settled_once(self, stage: Stage) -> None:
         worker, run = await stage.begin("a")
@@ -66,7 +66,7 @@ class QuotaContract(LedgerCase):
         await drawn(worker, run, (DAY, "7.5"))
         refused = await draw(worker, run, (DAY, 3))
         assert isinstance(refused, Refused)
-        assert (refused.quota, refused.limit, refused.free) == ("usd", 10, Decimal("2.5"))
+        assert (refused.quota, refused.limit, refused.free) == ("usd", Decimal(10), Decimal("2.5"))
         ends = (await use(stage.ledger)).ends_at
         assert ends is not None
         assert refused.until == ends.timestamp()
@@ -208,7 +208,7 @@ class QuotaContract(LedgerCase):
         await worker.settle([(number, Decimal(1))])
         await worker.end(over(runs[0]))
         now = await use(stage.ledger)
-        assert (now.used, now.reserved) == (1, 8)
+        assert (now.used, now.reserved) == (Decimal(1), Decimal(8))
 
     async def test_a_run_that_waits_gives_its_reservation_back_and_takes_the_rest_again(self, stage: Stage) -> None:
         plan = await stage.plan("a", costs=TWO)
