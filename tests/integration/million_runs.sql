@@ -82,9 +82,9 @@ insert into quota_windows (quota_id, scope, starts_at, ends_at, used)
 insert into quota_windows (quota_id, scope, starts_at, ends_at, used)
   select 2, i, '-infinity', 'infinity', 1 from seeds where i > 700000 and j <= 264 order by i;
 insert into quota_draws (quota_id, scope, starts_at, run_id, process_id, step, amount, settled, settled_at)
-  select q, case when q = 1 then 0 else i end, case when q = 1 then date_trunc('day', now(), 'UTC') else '-infinity' end, i, 201,
-    'a', 1, case when i % 1000 > 0 then 1 end, case when i % 1000 > 0 then now() end
-  from seeds cross join generate_series(1, 2) q where i > 700000 and j <= 264 order by i;
+  select q, case when q = 1 then 0 else s.i end, case when q = 1 then date_trunc('day', now(), 'UTC') else '-infinity' end, s.i, 201,
+    'a', 1, case when s.i % 1000 > 0 then 1 end, case when s.i % 1000 > 0 then now() end
+  from seeds s cross join generate_series(1, 2) q where s.i > 700000 and s.j <= 264 order by s.i;
 insert into run_costs (run_id, quota_id, amount) select i, 1, 1 from seeds where j > 0 order by i;
 update plans set quotas = '{1}' where plan_id = 121;
 update plan_items set costs = '{1}' where plan_id = 121;

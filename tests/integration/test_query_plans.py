@@ -88,12 +88,12 @@ HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
     "work.promote": [(100 * 16, {"spaces": SPACES})],
     "work.next_due": [(200, {"spaces": SPACES}), (200, {"spaces": [2]})],
     "work.record": [
-        (16, record(k=1)),
-        (64 * 10, record(k=64)),
+        (24, record(k=1)),  # what is claimed has costs, which are reserved
+        (64 * 16, record(k=64)),
         (64 * 4, record(attempts=ATTEMPTS)),
         (64 * 4, record(calls=CALLS)),
         (64 * 16, record(waits=document([wait_json(wait) for wait in WAITS]))),
-        (64 * 24, record(attempts=ATTEMPTS, ends=document([end_json(ended(hold), "big") for hold in HELD]), k=64)),
+        (64 * 40, record(attempts=ATTEMPTS, ends=document([end_json(ended(hold), "big") for hold in HELD]), k=64)),
         (64, record(ends=document([end_json(FOLLOWED, "big")]))),
     ],
     "work.record_step": [(8, {"process": MINE, "attempts": document([attempt_json(DONE[0])]), "calls": None})],

@@ -34,7 +34,7 @@ begin
     end loop;
   end loop;
   for f in select p.oid::regprocedure as name from pg_proc p where p.pronamespace = 'penstock'::regnamespace
-    and p.proname = 'apply_plan' loop
+    and p.proname in ('apply_plan', 'admit_plan') loop
     execute format('alter function %s set enable_seqscan = off', f.name);
   end loop;
 end $$;
