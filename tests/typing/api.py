@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any, NamedTuple, assert_type
 
 from pydantic import BaseModel
@@ -34,6 +35,17 @@ class Llm: ...
 
 reports = ps.Pipeline("reports", Report, lane="bank_id", order=("-quarter",), gaps=ps.SqlGaps("select"))
 assert_type(reports, ps.Pipeline[Report])
+usd = ps.Quota("usd", Decimal("0.40"), per="day", timezone="Europe/Berlin")
+ps.Quota("usd", 1, per="week")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+assert_type(ps.Pipeline("priced", Report, cost={usd: 0.4}), ps.Pipeline[Report])
+
+
+async def spends(ctx: ps.Context[Report]) -> None:
+    async with ctx.spend([usd], "prices") as draw:
+        assert_type(draw.amount, Decimal)
+        draw.settle(Decimal("0.1"))
+
+
 assert_type(ps.Pipeline("d", AsDataclass), ps.Pipeline[AsDataclass])
 assert_type(ps.Pipeline("m", AsModel), ps.Pipeline[AsModel])
 daily = ps.Pipeline("daily", gaps=ps.DateGaps(since=date(2026, 1, 1)))  # no unit: one day at a time
