@@ -79,7 +79,7 @@ HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
     "work.renew": [(0, {"process": MINE, "lease": 30.0})],
     "work.open_process": [(0, {"app": "big", "name": "local", "host": "here", "pid": 1, "lease": 30.0})],
     "work.close_process": [(0, {"process": MINE})],
-    "work.neighbours": [(0, {"host": "here", "process": MINE})],
+    "work.neighbours": [(0, {"host": "here", "process": MINE, "lease": 30.0})],
     "work.take_over": [(0, {"dead": []}), (64 * 8, {"dead": [MINE]})],
     "work.let_strays_go": [
         (64, {"process": MINE, "lanes": [h.lane for h in HELD], "fences": [1] * 64}),

@@ -12,18 +12,15 @@ import psycopg
 from psycopg.rows import DictRow, dict_row, tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from penstock.ledger.link import PROMPT, answered, dialled, hang_up, prepare_nothing_if_pooled
 from penstock.model.errors import DefinitionError, LeaseLost, LedgerUnavailable, NotFound
 
 Connection: TypeAlias = psycopg.AsyncConnection[Any]
 
 LARGEST_POOL = 60
 LEASE_LOST = "PK001"
+DISK_FULL = "53100"
 KIND_RUN, KIND_PLAN = 1, 2
-
-
-def plain(url: str) -> str:
-    """The URL as libpq reads it, without a SQLAlchemy driver name."""
-    return url.replace("postgresql+psycopg://", "postgresql://", 1)
 
 
 @contextmanager
@@ -40,8 +37,7 @@ def translated() -> Generator[None]:
         if error.sqlstate == LEASE_LOST:
             raise LeaseLost(str(error).split("\n", 1)[0]) from None
         if is_broken(error):
-            msg = f"The database does not answer: {str(error).strip() or type(error).__name__}"
-            raise LedgerUnavailable(msg) from error
+            raise LedgerUnavailable(_why(error)) from error
         raise
     except (PoolTimeout, ConnectionError) as error:
         msg = f"The database does not answer: {error}"
@@ -49,20 +45,30 @@ def translated() -> Generator[None]:
 
 
 def is_broken(error: psycopg.Error) -> bool:
-    """Whether it is the connection that failed, or the server that is going down, rather than the statement."""
+    """Whether it is the connection that failed, or a server that is going down or short of something, rather than the
+    statement: what was sent may be sent again.
+    """
     if isinstance(error, psycopg.InterfaceError | psycopg.errors.IdleInTransactionSessionTimeout):
         return True
     if isinstance(error, psycopg.OperationalError):
         state = error.sqlstate
-        return state is None or state.startswith(("08", "57P", "53300", "58", "XX"))
+        return state is None or state.startswith(("08", "530", "531", "532", "533", "57P", "58", "XX"))
     return False
+
+
+def _why(error: psycopg.Error) -> str:
+    said = str(error).strip() or type(error).__name__
+    if error.sqlstate == DISK_FULL:
+        return f"The database has no room on its disk: {said} Make room; what waits for it goes on by itself."
+    return f"The database does not answer: {said}"
 
 
 class Connected:
     """What every part of the ledger shares: the pool, and the prefix of public ids."""
 
     def __init__(self, url: str, *, size: int = 10) -> None:
-        self.url = plain(url)
+        self.url = dialled(url)
+        self._asking: set[psycopg.AsyncConnection[Any]] = set()
         self.pool: AsyncConnectionPool[psycopg.AsyncConnection[DictRow]] = AsyncConnectionPool(
             self.url,
             min_size=1,
@@ -71,6 +77,7 @@ class Connected:
             timeout=30,
             reconnect_timeout=300,
             check=_check,
+            configure=prepare_nothing_if_pooled,
             reset=_as_new,
             kwargs={"row_factory": dict_row, "application_name": "penstock"},
             connection_class=psycopg.AsyncConnection[DictRow],
@@ -109,8 +116,17 @@ class Connected:
         """All rows of one statement in a transaction of its own."""
         with translated():
             async with self.pool.connection() as connection:
-                cursor = await connection.execute(sql, binds)
-                return await cursor.fetchall() if cursor.description else []
+                self._asking.add(connection)
+                try:
+                    cursor = await connection.execute(sql, binds)
+                    return await cursor.fetchall() if cursor.description else []
+                finally:
+                    self._asking.discard(connection)
+
+    def hang_up(self) -> None:
+        """Break the lines on which answers are waited for: whoever waits is told that the database does not answer."""
+        for connection in self._asking:
+            hang_up(connection)
 
     def public(self, kind: int, number: int) -> UUID:
         """The public id of a run or plan, as the SQL function of the same name makes it."""
@@ -132,7 +148,8 @@ class Connected:
 
 async def _check(connection: psycopg.AsyncConnection[Any]) -> None:
     """Raises when the server has gone since the connection was last used."""
-    await AsyncConnectionPool.check_connection(connection)
+    with answered(connection, PROMPT):
+        await AsyncConnectionPool.check_connection(connection)
 
 
 async def _as_new(connection: psycopg.AsyncConnection[Any]) -> None:

@@ -13,13 +13,17 @@ from typing import Any, Final
 import psycopg
 from psycopg.rows import tuple_row
 
+from penstock.ledger.link import answered_in_thread
 from penstock.ledger.queries import load
 from penstock.model.attempt import Instant, ProcessId
 
 LEASE: Final = float(os.environ.get("PENSTOCK_LEASE_SECONDS", "30"))
 RENEW: Final = LEASE / 6
 MARGIN: Final = LEASE / 6
-"""Seconds: how long a lease holds, how often it is renewed, and how long before its end handlers are cancelled.
+PATIENCE: Final = max(1.0, LEASE / 6)
+ANSWER: Final = 2 * LEASE
+"""Seconds: how long a lease holds, how often it is renewed, how long before its end handlers are cancelled; how long a
+renewal, and a record, may go unanswered before it is tried on another connection.
 
 PENSTOCK_LEASE_SECONDS is for tests, which have no 30 seconds; it is read once, and no setting of an app.
 """
@@ -58,6 +62,11 @@ class Lease:
         self._stop.set()
         self._thread.join(timeout=10)
 
+    def abandon(self) -> None:
+        """Let it run out, from any thread: this process is alive and cannot go on."""
+        self._lost = True
+        self._stop.set()
+
     def _loop(self) -> None:
         connection: psycopg.Connection[tuple[Any, ...]] | None = None
         row: tuple[Any, ...] | None
@@ -66,18 +75,11 @@ class Lease:
                 began = time.monotonic()
                 try:
                     if connection is None or connection.closed:
-                        connection = psycopg.connect(
-                            self._url,
-                            autocommit=True,
-                            connect_timeout=5,
-                            row_factory=tuple_row,
-                            options="-c statement_timeout=5000",
-                            application_name="penstock lease",
-                        )
-                    row = connection.execute(
-                        load("work")["renew"], {"process": self._process, "lease": LEASE}
-                    ).fetchone()
+                        connection = self._connect()
+                    row = self._renew(connection)
                 except psycopg.Error:
+                    if connection is not None:
+                        connection.close()
                     connection = None  # tried again below, as long as the lease holds by our own clock
                     row = ()
                 if row is None:
@@ -91,6 +93,22 @@ class Lease:
         finally:
             if connection is not None:
                 connection.close()
+
+    def _connect(self) -> psycopg.Connection[tuple[Any, ...]]:
+        return psycopg.connect(
+            self._url,
+            connect_timeout=max(2, round(PATIENCE)),  # libpq takes 1 for 2
+            prepare_threshold=None,
+            row_factory=tuple_row,
+            application_name="penstock lease",
+        )
+
+    def _renew(self, connection: psycopg.Connection[tuple[Any, ...]]) -> tuple[Any, ...] | None:
+        """No row: it is lost. Whether the server or the line is stuck, a new connection gets its chance in time."""
+        with answered_in_thread(connection, PATIENCE), connection.transaction():
+            # Not an option of the connection: poolers refuse those.
+            connection.execute(f"set local statement_timeout = {round(PATIENCE * 1000)}".encode())
+            return connection.execute(load("work")["renew"], {"process": self._process, "lease": LEASE}).fetchone()
 
     def _lose(self) -> None:
         self._lost = True
@@ -109,8 +127,11 @@ def host_name() -> str:
     return "/".join(parts)
 
 
-def is_alive(pid: int, started: float) -> bool:
-    """Whether the process that took its lease at `started` (seconds since 1970) still runs on this machine."""
+def is_alive(pid: int, silent: float) -> bool:
+    """Whether the process that last renewed its lease so many seconds ago still runs on this machine.
+
+    Both are lengths of time: the database's clock and ours need not agree, nor go on evenly.
+    """
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -122,8 +143,7 @@ def is_alive(pid: int, started: float) -> bool:
         fields = stat.read_text().rpartition(")")[2].split()
         if fields[0] == "Z":
             return False
-        boot = next(line for line in Path("/proc/stat").read_text().splitlines() if line.startswith("btime"))
-        began = float(boot.split()[1]) + int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    except (OSError, StopIteration):
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError):
         return True  # no /proc: what os.kill said must do
-    return began <= started + 2  # else the number was given to another process since
+    return age > silent - 2  # else the number was given to another process since

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
@@ -12,6 +13,7 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
+from penstock.ledger.link import dialled
 from penstock.model.errors import LedgerUnavailable, SettingError
 
 LOCK = 0x70656E73746F636B  # "penstock": one advisory lock for all that migrate
@@ -44,18 +46,14 @@ def upgrade(url: str) -> SchemaStatus:
         status = _status(connection)
         if status.current:
             return status
-        connection.execute(text("select pg_advisory_lock(:lock)"), {"lock": LOCK})
-        try:
-            connection.execute(text(f"create schema if not exists {SCHEMA}"))
-            connection.execute(text(f"set search_path to {SCHEMA}, public"))
-            connection.commit()
-            config = _config()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-            connection.commit()
-        finally:
-            connection.rollback()
-            connection.execute(text("select pg_advisory_unlock(:lock)"), {"lock": LOCK})
+        # All of it in one transaction: behind a pooler the next one may have another server process.
+        connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        connection.execute(text(f"create schema if not exists {SCHEMA}"))
+        connection.execute(text(f"set local search_path to {SCHEMA}, public"))
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()
         return _status(connection)
 
 
@@ -76,9 +74,9 @@ def _config() -> Config:
 
 
 def _connect(url: str) -> Connection:
+    given = dialled(url.replace("postgres://", "postgresql://", 1))
     engine = create_engine(
-        url.replace("postgres://", "postgresql://", 1).replace("postgresql://", "postgresql+psycopg://", 1),
-        poolclass=NullPool,
+        "postgresql+psycopg://", creator=lambda: psycopg.connect(given, prepare_threshold=None), poolclass=NullPool
     )
     try:
         return engine.connect()

@@ -12,7 +12,8 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import dict_row
 
-from penstock.ledger.connect import plain, translated
+from penstock.ledger.connect import translated
+from penstock.ledger.link import plain
 from penstock.model.errors import SettingError
 
 

@@ -12,6 +12,8 @@ from psycopg_pool import AsyncConnectionPool
 
 from penstock.ledger.connect import Connection, pause, translated
 from penstock.ledger.encoding import attempt_json, call_json, document
+from penstock.ledger.lease import ANSWER
+from penstock.ledger.link import PROMPT, answered
 from penstock.ledger.queries import load
 from penstock.model.attempt import Instant, ProcessId
 from penstock.model.errors import LeaseLost, LedgerUnavailable, SettingError
@@ -75,7 +77,7 @@ class PostgresTransaction:
         """Record and commit; see `ports.ledger`."""
         connection, rows = await self.connection(), list[Any]()
         try:
-            with translated():
+            with translated(), answered(connection, ANSWER):
                 if self._session is not None:
                     await self._session.flush()
                 cursor = await connection.execute(
@@ -113,7 +115,8 @@ class PostgresTransaction:
                 with suppress(LedgerUnavailable), translated():
                     async with self._pool.connection() as connection:
                         cursor = connection.cursor(row_factory=tuple_row)
-                        ((fate,),) = await (await cursor.execute(load("work")["fate"], {"xact": xact})).fetchall()
+                        with answered(connection, PROMPT):
+                            ((fate,),) = await (await cursor.execute(load("work")["fate"], {"xact": xact})).fetchall()
             except psycopg.errors.InvalidParameterValue:
                 return
 

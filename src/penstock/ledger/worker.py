@@ -15,6 +15,7 @@ import structlog
 from penstock.ledger.connect import KIND_RUN, translated
 from penstock.ledger.encoding import history_of
 from penstock.ledger.lease import LEASE, Lease, host_name, is_alive
+from penstock.ledger.link import PROMPT, answered, prepare_nothing_if_pooled
 from penstock.ledger.queries import load
 from penstock.ledger.quotas import Draws, settle_on
 from penstock.ledger.transaction import PostgresTransaction
@@ -65,6 +66,7 @@ class PostgresWorker:
             asyncio.create_task(self._listen(), name="penstock-listen"),
             asyncio.create_task(self._flush(), name="penstock-flush"),
         ]
+        self._hangs_up = asyncio.create_task(self._hang_up_when_lost(), name="penstock-hang-up")
 
     @classmethod
     async def open(cls, ledger: PostgresLedger, app: str, name: str) -> PostgresWorker:
@@ -198,8 +200,8 @@ class PostgresWorker:
         """Take over from the dead, promote the due."""
         sql = load("work")
         self.writer.look_for_strays()
-        neighbours = await self.ledger.rows(sql["neighbours"], host=self._host, process=self.process)
-        dead = [n["process_id"] for n in neighbours if not is_alive(n["pid"], n["started"])]
+        neighbours = await self.ledger.rows(sql["neighbours"], host=self._host, process=self.process, lease=LEASE)
+        dead = [n["process_id"] for n in neighbours if not is_alive(n["pid"], n["silent"])]
         await self.ledger.rows(sql["take_over"], dead=dead)
         spaces = sorted({space for _, space in (await self._known(pipelines)).values()})
         if spaces:
@@ -255,14 +257,23 @@ class PostgresWorker:
             structlog.get_logger("penstock").warning("lease left to run out", reason=str(error))
         finally:
             self._lease.close()
+            self._hangs_up.cancel()
+            await asyncio.gather(self._hangs_up, return_exceptions=True)
+
+    def abandon(self) -> None:
+        """Let the lease run out."""
+        self._lease.abandon()
 
     def _lose(self) -> None:
         self._loop.call_soon_threadsafe(self._news.set)
 
     async def _connect(self) -> psycopg.AsyncConnection[Any]:
-        return await psycopg.AsyncConnection.connect(
-            self.ledger.url, autocommit=True, connect_timeout=5, application_name="penstock writer"
+        connection = await psycopg.AsyncConnection.connect(
+            self.ledger.url, autocommit=True, application_name="penstock writer"
         )
+        with answered(connection, PROMPT):
+            await prepare_nothing_if_pooled(connection)
+        return connection
 
     async def _known(self, pipelines: Sequence[str]) -> dict[str, tuple[int, int]]:
         """Name → (pipeline, space) of those that were ever planned; looked up again while one is missing."""
@@ -306,11 +317,21 @@ class PostgresWorker:
         while not self.lost:
             try:
                 async with await self._connect() as connection:
+                    if connection.prepare_threshold is None:
+                        return  # a pooler keeps news from us
                     await connection.execute(f"listen {CHANNEL}")
                     async for _ in connection.notifies():
                         self._news.set()
             except psycopg.Error:
                 await asyncio.sleep(2)
+
+    async def _hang_up_when_lost(self) -> None:
+        """Who waits for an answer that may never come would keep this process from beginning anew."""
+        while True:
+            await asyncio.sleep(0.2)
+            if self.lost:
+                self.writer.hang_up()
+                self.ledger.hang_up()
 
     async def _flush(self) -> None:
         """Open attempts and logs do not wait for company for ever."""

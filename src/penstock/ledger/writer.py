@@ -13,6 +13,8 @@ from psycopg.rows import tuple_row
 
 from penstock.ledger.connect import Connection, is_broken, pause, translated
 from penstock.ledger.encoding import attempt_json, call_json, document, end_json, wait_json
+from penstock.ledger.lease import ANSWER
+from penstock.ledger.link import answered, hang_up
 from penstock.ledger.queries import load
 from penstock.model.attempt import ProcessId, RunId
 from penstock.model.errors import LeaseLost, LedgerUnavailable
@@ -126,6 +128,11 @@ class GroupWriter:
         if self._opened:
             self._wake.set()
 
+    def hang_up(self) -> None:
+        """Break the line: nobody is to wait for an answer on it any more."""
+        if self._connection is not None and not self._connection.closed:
+            hang_up(self._connection)
+
     async def close(self) -> None:
         """Write what is queued and close the connection."""
         self._closing = True
@@ -172,9 +179,10 @@ class GroupWriter:
                 connection = self._connection
                 if connection is None or connection.closed:
                     connection = self._connection = await self._open()
-                if self._doubtful:
-                    await self._let_strays_go(connection)
-                await self._execute(connection, group)
+                with answered(connection, ANSWER):
+                    if self._doubtful:
+                        await self._let_strays_go(connection)
+                    await self._execute(connection, group)
             except (psycopg.Error, LedgerUnavailable, OSError) as error:
                 if isinstance(error, psycopg.Error) and not is_broken(error):
                     with translated():

@@ -16,8 +16,9 @@ returning extract(epoch from clock_timestamp())::float8;
 update penstock.processes p set ended_at = clock_timestamp(), lost_at = null where p.process_id = %(process)s;
 
 -- name: neighbours
--- The living processes of this machine, to see whether they still are.
-select process_id, pid, extract(epoch from started_at)::float8 as started from penstock.processes
+-- The living processes of this machine, and how long ago each renewed its lease, to see whether they still are.
+select process_id, pid,
+  extract(epoch from clock_timestamp() - lease_until)::float8 + %(lease)s as silent from penstock.processes
 where host = %(host)s and ended_at is null and lost_at is null and process_id <> %(process)s;
 
 -- name: take_over

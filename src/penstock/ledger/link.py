@@ -1,0 +1,84 @@
+"""The line to the database: how long silence is borne, how a line is broken off, and what a pooler on it cannot do."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+SILENCE: Final = {
+    "connect_timeout": 5,
+    "keepalives": 1,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""What the kernel does about packets that vanish: a dead line is an error within 25 seconds. The URL may say otherwise."""
+PROMPT: Final = 5.0
+"""Seconds within which the shortest statements are answered."""
+
+
+def plain(url: str) -> str:
+    """The URL as libpq reads it, without a SQLAlchemy driver name."""
+    return url.replace("postgresql+psycopg://", "postgresql://", 1)
+
+
+def dialled(url: str) -> str:
+    """What libpq is given: the URL, and what it does not say about silence.
+
+    Raises:
+        psycopg.ProgrammingError: It is no URL that libpq reads.
+    """
+    given: dict[str, Any] = conninfo_to_dict(plain(url))
+    return make_conninfo(**{**SILENCE, **given})
+
+
+def hang_up(connection: psycopg.BaseConnection[Any]) -> None:
+    """Break the line, from any thread: who waits on it is told at once that it broke, and the server when it looks."""
+    with suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as line:
+        line.shutdown(socket.SHUT_RDWR)
+
+
+@contextmanager
+def answered(connection: psycopg.AsyncConnection[Any], within: float) -> Generator[None]:
+    """Hang up unless the block is over in time: the kernel's limits do not see a middleman who takes all and says nothing."""
+    late = asyncio.get_running_loop().call_later(within, hang_up, connection)
+    try:
+        yield
+    finally:
+        late.cancel()
+
+
+@contextmanager
+def answered_in_thread(connection: psycopg.Connection[Any], within: float) -> Generator[None]:
+    """The same where there is no loop."""
+    late = threading.Timer(within, hang_up, (connection,))
+    late.daemon = True
+    late.start()
+    try:
+        yield
+    finally:
+        late.cancel()
+        late.join()  # it must not break a line that was opened since under the same number
+
+
+async def prepare_nothing_if_pooled(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Behind a pooler each transaction has another server process, which does not know what this one prepared.
+
+    A pooler tells a process number of its own making, so asking the server for its own gives it away.
+    """
+    cursor = await connection.execute("select pg_backend_pid() as pid")
+    row: Any = await cursor.fetchone()
+    if not connection.autocommit:
+        await connection.rollback()
+    pid = row["pid"] if isinstance(row, dict) else row[0]
+    if pid != connection.info.backend_pid:
+        connection.prepare_threshold = None
