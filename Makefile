@@ -2,10 +2,12 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check bench install lock clean
+.PHONY: help demo test faults check bench install lock clean
 
 PYTHON ?=
 ARGS ?=
+N ?= 10
+SEED ?=
 export PYTHON
 
 BIN := .venv/bin
@@ -19,6 +21,9 @@ demo: install ## Install, then show Penstock at work on sample data
 
 test: install ## Install, then run the tests (ARGS="-k lanes" is handed to pytest)
 	@$(BIN)/pytest $(ARGS)
+
+faults: install ## Kill, cut, fill and freeze things, N=1000 times over (SEED=… ARGS=… do one again)
+	@PENSTOCK_FAULTS=$(N) PENSTOCK_SEED=$(SEED) $(BIN)/pytest -x -m faults $(or $(ARGS),tests/faults)
 
 check: install ## All that CI runs: lint, format, types, import arrows, tests
 	$(SHOW) 'ruff check'

@@ -5,7 +5,9 @@ know what the server did:
 
 - `write`: the group writer calls `record`, whose commit is the statement's own;
 - `step`: a step's transaction calls `record`, its last statement;
-- `commit`: that transaction's COMMIT.
+- `commit`: that transaction's COMMIT;
+- `claim`: the group writer calls `record`, and that claims runs;
+- `copy`: one of the messages of a COPY, or the one that ends it.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from typing import Final, Literal, TypeAlias
 
 from psycopg.conninfo import conninfo_to_dict
 
-Moment: TypeAlias = Literal["write", "step", "commit"]
+Moment: TypeAlias = Literal["write", "step", "commit", "claim", "copy"]
 How: TypeAlias = Literal["request", "answer", "late"]
 """What is lost: the request; the answer to it; or the connection, while the request arrives half a second later."""
 READY: Final = b"Z\x00\x00\x00\x05"
@@ -36,12 +38,14 @@ class Proxy:
         url: The server.
         folder: Where the socket is made.
         decide: Asked at each of the moments; None lets it pass.
+        claims: Tell a `write` that claims as a `claim`.
     """
 
-    def __init__(self, url: str, folder: Path, decide: Callable[[Moment], How | None]) -> None:
+    def __init__(self, url: str, folder: Path, decide: Callable[[Moment], How | None], *, claims: bool = False) -> None:
         self._server, self._folder, self._decide = conninfo_to_dict(url), folder, decide
         user, database = self._server.get("user", "postgres"), self._server["dbname"]
         self.url = f"postgresql://{user}@/{database}?host={folder}&port={PORT}"
+        self.claims = claims
         self.cuts: Counter[tuple[Moment, How]] = Counter()
 
     @contextmanager
@@ -141,7 +145,7 @@ class _Link:
             batch += head + body
             if (moment := self._moment(kind, body)) is not None:
                 how = self._proxy.moment(moment) or how
-            if kind in b"QSHpX":  # a query, Sync, Flush, a password, goodbye
+            if kind in b"QSHpXdcf":  # a query, Sync, Flush, a password, goodbye; data, end and failure of a COPY
                 yield batch, how
                 batch, how = b"", None
 
@@ -151,9 +155,12 @@ class _Link:
             of_step = b"pg_current_xact_id" in text
             self._statements[name] = "step" if of_step else "write" if b"penstock.record(" in text else None
         elif kind == b"B":
-            moment = self._statements.get(body.split(b"\0")[1])
+            name = body.split(b"\0")[1]
+            moment = self._statements.get(name)
             self._in_step |= moment == "step"
-            return moment
+            return "claim" if moment == "write" and self._proxy.claims and _claims(body) else moment
+        elif kind in b"dc":
+            return "copy"
         elif kind == b"Q" and self._in_step and body.startswith(b"COMMIT"):
             self._in_step = False
             return "commit"
@@ -170,3 +177,16 @@ class _Link:
             elif last[:-1].endswith(READY):
                 return
         self._client[1].close()
+
+
+def _claims(bind: bytes) -> bool:
+    """Whether the sixth parameter of `record`, how many runs to claim, is more than none."""
+    at = bind.index(b"\0", bind.index(b"\0") + 1) + 1  # after the names of portal and statement
+    (formats,) = struct.unpack_from("!h", bind, at)
+    at += 2 + 2 * formats + 2
+    for _ in range(5):
+        (size,) = struct.unpack_from("!i", bind, at)
+        at += 4 + max(0, size)
+    (size,) = struct.unpack_from("!i", bind, at)
+    value = bind[at + 4 : at + 4 + size]
+    return value not in (b"0", bytes(size))

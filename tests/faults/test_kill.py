@@ -24,7 +24,6 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(300 * MORE)]
 UNITS, LANES = 300, 24
 
 
-@pytest.mark.parametrize("turn", range(MORE))
 def test_workers_killed_at_random_moments(world: World, chance: random.Random, turn: int) -> None:
     world.prepare(UNITS, LANES)
     killed: list[int] = []
@@ -42,7 +41,6 @@ def test_workers_killed_at_random_moments(world: World, chance: random.Random, t
     assert world.count("select max(claims) from penstock.runs") > 1
 
 
-@pytest.mark.parametrize("turn", range(MORE))
 def test_one_of_two_workers_killed_again_and_again(world: World, chance: random.Random, turn: int) -> None:
     """The survivor takes over while it works; it is on the same machine, so it need not wait for the lease's end."""
     world.prepare(UNITS, LANES)
@@ -86,7 +84,6 @@ def answers(world: World) -> bool:
         return False
 
 
-@pytest.mark.parametrize("turn", range(MORE))
 def test_server_killed_under_workers(embedded: World, chance: random.Random, turn: int) -> None:
     """Workers outlive the server: they go on when it is back, and take no step for undone that is on record."""
     world = embedded
@@ -103,7 +100,6 @@ def test_server_killed_under_workers(embedded: World, chance: random.Random, tur
     world.assert_complete(UNITS)
 
 
-@pytest.mark.parametrize("turn", range(MORE))
 def test_server_and_workers_killed(embedded: World, chance: random.Random, turn: int) -> None:
     world = embedded
     world.prepare(UNITS, LANES)

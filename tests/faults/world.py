@@ -82,7 +82,7 @@ class World:
     """A database, the processes that were started on it, and the file that their handlers wrote."""
 
     def __init__(self, url: str, folder: Path) -> None:
-        self.url, self.folder = url, folder
+        self.url, self.folder, self.program = url, folder, PROGRAM
         self.programs: list[Program] = []
         self.program = PROGRAM
         self.entries_file = folder / "entries"
@@ -96,6 +96,8 @@ class World:
             connection.execute(
                 "create table if not exists public.loaded (number int, value int, run uuid, attempt int, pid int)"
             )
+            connection.execute("create table if not exists public.big (number int, body bytea)")
+            connection.execute("create table if not exists public.copied (number int, line int)")
         self.want(0, units, lanes)
 
     def want(self, first: int, units: int, lanes: int) -> None:

@@ -45,9 +45,7 @@ def translated() -> Generator[None]:
 
 
 def is_broken(error: psycopg.Error) -> bool:
-    """Whether it is the connection that failed, or a server that is going down or short of something, rather than the
-    statement: what was sent may be sent again.
-    """
+    """Whether the connection failed, or the server goes down or lacks room: not the statement, which may come again."""
     if isinstance(error, psycopg.InterfaceError | psycopg.errors.IdleInTransactionSessionTimeout):
         return True
     if isinstance(error, psycopg.OperationalError):

@@ -21,7 +21,7 @@ SILENCE: Final = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
-"""What the kernel does about packets that vanish: a dead line is an error within 25 seconds. The URL may say otherwise."""
+"""What the kernel does when packets vanish: a dead line is an error within 25 seconds. The URL may say otherwise."""
 PROMPT: Final = 5.0
 """Seconds within which the shortest statements are answered."""
 
@@ -49,7 +49,7 @@ def hang_up(connection: psycopg.BaseConnection[Any]) -> None:
 
 @contextmanager
 def answered(connection: psycopg.AsyncConnection[Any], within: float) -> Generator[None]:
-    """Hang up unless the block is over in time: the kernel's limits do not see a middleman who takes all and says nothing."""
+    """Hang up unless the block is over in time: the kernel does not see a middleman who takes all and says nothing."""
     late = asyncio.get_running_loop().call_later(within, hang_up, connection)
     try:
         yield

@@ -250,8 +250,10 @@ class PostgresWorker:
             await self.writer.close()
             await self._write_logs()
             self._lease.close()
-            if not self.lost:
-                await self.ledger.rows(load("work")["take_over"], dead=[self.process])
+            over = self.lost
+            # Also when it is lost by our own clock only: nobody need wait for its end.
+            await self.ledger.rows(load("work")["take_over"], dead=[self.process])
+            if not over:
                 await self.ledger.rows(load("work")["close_process"], process=self.process)
         except LedgerUnavailable as error:
             structlog.get_logger("penstock").warning("lease left to run out", reason=str(error))

@@ -77,6 +77,10 @@ class Worker(Protocol):
         """The lease is over, or cannot be renewed in time."""
         ...
 
+    def abandon(self) -> None:
+        """Renew the lease no more, from any thread: this process is alive and cannot go on. It is `lost` at once."""
+        ...
+
     async def claim(self, count: int, pipelines: Sequence[str]) -> Sequence[Claimed]:
         """Up to `count` runs that are due, one per lane, lanes in the order in which they became ready."""
         ...

@@ -8,6 +8,9 @@
 - `FAULTS_BATCH`: how many units a run has.
 - `FAULTS_SECONDS`: how long the async and the threaded step take.
 - `FAULTS_OPEN`: how long a load leaves its transaction open with the row in it.
+- `FAULTS_BIG`: the bytes that each load writes besides, into a table of its own.
+- `FAULTS_COPY`: the rows that each load copies besides, into a table of its own.
+- `FAULTS_LISTED`: how many units are listed by the program instead of found by SQL.
 - `FAULTS_KILLER`: the unit whose threaded step ends its process.
 - `FAULTS_STUCK`: the unit whose threaded step computes without end.
 """
@@ -25,6 +28,9 @@ import penstock as ps
 
 SECONDS = float(os.environ.get("FAULTS_SECONDS", "0.01"))
 OPEN = float(os.environ.get("FAULTS_OPEN", "0"))
+BIG = int(os.environ.get("FAULTS_BIG", "0"))
+COPY = int(os.environ.get("FAULTS_COPY", "0"))
+LISTED = int(os.environ.get("FAULTS_LISTED", "0"))
 KILLER = int(os.environ.get("FAULTS_KILLER", "-1"))
 STUCK = int(os.environ.get("FAULTS_STUCK", "-1"))
 ENTRIES = os.open(os.environ["FAULTS_ENTRIES"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -77,6 +83,13 @@ async def load(ctx: ps.Context[Row], row: Row, db: ps.Transaction, computed: int
         "insert into public.loaded (number, value, run, attempt, pid) values (%s, %s, %s, %s, %s)",
         (row.number, computed, ctx.run_id, ctx.attempt, os.getpid()),
     )
+    if BIG:
+        await db.execute("insert into public.big (number, body) values (%s, %s)", (row.number, os.urandom(BIG)))
+    if COPY:
+        connection = await db.connection()
+        async with connection.cursor().copy("copy public.copied (number, line) from stdin") as copy:
+            for line in range(COPY):
+                await copy.write_row((row.number, line))
     if OPEN:
         await asyncio.sleep(OPEN)
 
@@ -85,7 +98,17 @@ app = ps.App("faults", [p])
 
 
 def main() -> int:
+    """An error of Penstock's is one line, as the command tells it."""
+    try:
+        return work()
+    except ps.PenstockError as error:
+        sys.stdout.write(f"error: {error}\n")
+        return 1
+
+
+def work() -> int:
     """Do it once for each gate; 0 when none of the runs failed."""
+    units = [Row(number, f"lane {number % 4}") for number in range(LISTED)] or None
     what, failed = os.environ.get("FAULTS_DO", "run"), 0
     for gate in filter(None, os.environ.get("FAULTS_GATE", "").split(":") or [""]):
         app.plan(p, units=[])  # connected and warm
@@ -95,9 +118,9 @@ def main() -> int:
             time.sleep(0.001)
         failed += len(app.run(p).failed)
     if what == "plan":
-        sys.stdout.write(f"{app.plan(p).number}\n")
+        sys.stdout.write(f"{app.plan(p, units=units).number}\n")
     elif not os.environ.get("FAULTS_GATE"):
-        summary = app.run(p) if what == "run" else app.apply(int(what))
+        summary = app.run(p, units=units) if what == "run" else app.apply(int(what))
         sys.stdout.write(f"{dict(summary.counts)} {dict(summary.dropped)}\n")
         failed = len(summary.failed)
     app.close()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import os
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +16,12 @@ from penstock.definition.step import Step
 from penstock.engines.executor.carried import Carried
 from penstock.engines.executor.context import RunningContext
 from penstock.engines.executor.processes import ProcessPool
+from penstock.engines.executor.stubborn import end_without_waiting
 
 STUBBORN: Final = 30.0
 """Seconds that an interrupted handler may take to go before its process stops claiming."""
+FORKED: Final = 70
+"""The exit status of a forked child that was ended."""
 
 
 class Interrupted(BaseException):
@@ -104,6 +109,7 @@ class Caller:
             scope.reschedule(loop.time())
 
         late = loop.call_later(timeout + STUBBORN, self._gives_up, step)
+        here = os.getpid()
         run.interrupts.append(interrupt)
         try:
             async with scope:
@@ -115,6 +121,7 @@ class Caller:
                 raise TimeoutError(_too_long(step, timeout)) from None
             raise
         finally:
+            _end_if_forked(step, here)
             late.cancel()
             run.interrupts.remove(interrupt)
 
@@ -133,6 +140,7 @@ class Caller:
                 task.cancel()
                 late = loop.call_later(STUBBORN, self._gives_up, step)
 
+        here = os.getpid()
         run.interrupts.append(interrupt)
         try:
             return await step.handler(**arguments)
@@ -141,6 +149,7 @@ class Caller:
                 raise Cancelled from None
             raise
         finally:
+            _end_if_forked(step, here)
             run.interrupts.remove(interrupt)
             if late is not None:
                 late.cancel()
@@ -162,7 +171,8 @@ class Caller:
         except asyncio.CancelledError:
             if not task.cancel():
                 thread.interrupt()
-                await asyncio.wait([future], timeout=STUBBORN)
+                if future in (await asyncio.wait([future], timeout=STUBBORN))[1]:
+                    end_without_waiting(thread.is_busy)
             raise
         if why is None:
             return await future
@@ -170,6 +180,7 @@ class Caller:
             thread.interrupt()
         done, _ = await asyncio.wait([future], timeout=STUBBORN)
         if not done:
+            end_without_waiting(thread.is_busy)
             raise StubbornHandler(f"{step} was interrupted and did not go within {STUBBORN:.0f} s.")
         if not future.cancelled() and future.exception() is None:
             return future.result()  # it had ended by itself
@@ -204,16 +215,21 @@ class _Thread:
         self._inside: int | None = None
 
     def run(self) -> Any:
-        me = threading.get_ident()
+        me, here = threading.get_ident(), os.getpid()
         try:
             self._inside = me
             return self._step.handler(**self._arguments)
         except StopIteration as error:  # a future refuses to carry it, and would never be done
             raise RuntimeError(f"{self._step} raised StopIteration") from error
         finally:
+            _end_if_forked(self._step, here)
             with self._guard:
                 self._inside = None
             _inject(me, None)  # what was injected too late must not hit the thread's next work
+
+    def is_busy(self) -> bool:
+        """The handler has not gone yet."""
+        return self._inside is not None
 
     def interrupt(self) -> None:
         with self._guard:
@@ -225,6 +241,14 @@ def _inject(thread: int, error: type[BaseException] | None) -> None:
     """Raise this in a thread at its next step in Python; None takes back what was not raised yet."""
     given = None if error is None else ctypes.py_object(error)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), given)
+
+
+def _end_if_forked(step: Step[Any], here: int) -> None:
+    """A child that comes back from a handler is a copy of this process, with copies of its connections and its work."""
+    if os.getpid() != here:
+        said = f"{step} forked, and the child came back from it: it was ended. Let a child end by os._exit, or exec.\n"
+        os.write(sys.stderr.fileno(), said.encode())
+        os._exit(FORKED)
 
 
 def _ignore(_: str) -> None:

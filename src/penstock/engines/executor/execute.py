@@ -249,7 +249,7 @@ class Executor:
                 await self._record_call(run, shape.name, slot, result)
                 return True
 
-        tasks = [asyncio.create_task(one(slot)) for slot in todo]
+        tasks = [asyncio.create_task(one(slot), name=f"penstock-run-{run.id}-{slot.no}") for slot in todo]
         try:
             went = await asyncio.gather(*tasks)
         finally:

@@ -16,11 +16,13 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any, Final
 
+from penstock.engines.executor import calling
 from penstock.engines.executor.carried import Carried
 
 BEAT: Final = 0.25
 HELD: Final = 1.0
-"""Seconds between two beats, and without one until the loop counts as held."""
+LONG: Final = 5.0
+"""Seconds between two beats; without one until the loop counts as held; until that is said although it still is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +49,20 @@ class LoopWatch:
     Args:
         callers: The code of the functions that call handlers; each has the run in `run` and the step in `step`.
         warn: Told once per step, in the loop, when it beats again.
+        say: Told from the watching thread of one that has held the loop for long and still does.
+        give_up: Told from that thread of one whose time was over long ago.
     """
 
-    def __init__(self, callers: frozenset[CodeType], warn: Callable[[Culprit, float], None]) -> None:
-        self._callers, self._warn = callers, warn
+    def __init__(
+        self,
+        callers: frozenset[CodeType],
+        warn: Callable[[Culprit, float], None],
+        say: Callable[[str], object],
+        give_up: Callable[[str], None],
+    ) -> None:
+        self._callers, self._warn, self._say, self._give_up = callers, warn, say, give_up
+        self._said: Culprit | None = None
+        self._given_up = False
         self._loop = asyncio.get_running_loop()
         self._thread_id = threading.get_ident()
         self._beaten = time.monotonic()
@@ -78,8 +90,22 @@ class LoopWatch:
 
     def _watch(self) -> None:
         while not self._stop.wait(BEAT):
-            if self._culprit is None and time.monotonic() - self._beaten > HELD:
+            held = time.monotonic() - self._beaten
+            if self._culprit is None and held > HELD:
                 self._culprit = self._find(sys._current_frames().get(self._thread_id))  # noqa: SLF001 - as faulthandler
+            culprit = self._culprit
+            if culprit is None or held < HELD:
+                continue
+            if held > LONG and self._said is not culprit:
+                self._said = culprit
+                self._say(f"{culprit.message(held)} It still does.")
+            limit = culprit.run.steps[culprit.step].timeout
+            if limit is not None and held > limit + calling.STUBBORN and not self._given_up:
+                self._given_up = True
+                self._give_up(
+                    f"{culprit.run.pipeline.name}.{culprit.step} has taken longer than {limit:g} s and does not go: it "
+                    f"holds the event loop ({culprit.blocks})."
+                )
 
     def _find(self, frame: FrameType | None) -> Culprit | None:
         innermost, called = frame, frame

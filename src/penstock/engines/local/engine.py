@@ -20,6 +20,7 @@ from penstock.engines.executor.carried import Carried
 from penstock.engines.executor.ending import end_record, unreadable
 from penstock.engines.executor.execute import Executor
 from penstock.engines.executor.resources import Resources
+from penstock.engines.executor.stubborn import leave_behind
 from penstock.engines.executor.watch import Culprit, LoopWatch
 from penstock.engines.local.effects import LocalEffects, Released
 from penstock.model.attempt import Ended, Instant, PlanId, RunId
@@ -90,9 +91,15 @@ class LocalEngine:
 
     async def __aenter__(self) -> Self:
         self._worker = await self._open_worker()
-        self._executor = self._new_executor()
-        self._caller.on_stubborn = self._give_up
-        self._watch = LoopWatch(CALLERS, self._warn) if self._watches else None
+        try:
+            self._executor = self._new_executor()
+            self._caller.on_stubborn = self._give_up
+            self._watch = (
+                LoopWatch(CALLERS, self._warn, self._log.warning, self._give_up_loop) if self._watches else None
+            )
+        except BaseException:  # no thread, say: nobody must hold a lease and do nothing with it
+            await self._worker.close()
+            raise
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -294,11 +301,19 @@ class LocalEngine:
         for task in tasks:
             task.cancel()
         if tasks:  # one that will not go must not hold up the others
-            await asyncio.wait(tasks, timeout=None if self._stubborn is None else 1.0)
+            _, stuck = await asyncio.wait(tasks, timeout=None if self._stubborn is None else 1.0)
+            if stuck:
+                leave_behind(task for task in asyncio.all_tasks() if task.get_name().startswith("penstock-run-"))
 
     def _give_up(self, why: str) -> None:
         self._stubborn = why
         self._wake.set()
+
+    def _give_up_loop(self, why: str) -> None:
+        """From the watch's thread: a handler holds the loop, so nothing in it can be interrupted or said."""
+        self._stubborn = why
+        self._worker.abandon()
+        self._log.error(f"{why} This process renews its lease no more and must be ended.")
 
     def _warn(self, culprit: Culprit, seconds: float) -> None:
         message = culprit.message(seconds)
