@@ -50,7 +50,7 @@ class Server:
         self._install: Install = installs(package_folder())[0]
         self.identity: Identity = choose(folder, self.places.data, self._install.postgres)
         self.settings, self.environ = {**SETTINGS, **(settings or {})}, dict(environ or {})
-        self.port, self.process = _free_port(), None
+        self.port, self.process = free_port(), None
         ensure(self.places, self._install, self.identity)
         self.sockets = Path("/tmp") / f"penstock-faults-{uuid.uuid4().hex[:12]}"
         self.process: subprocess.Popen[bytes] | None
@@ -151,7 +151,8 @@ def _parent(stat: Path) -> int | None:
         return None
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on, in all likelihood for long enough."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -24,7 +24,7 @@ def test_each_unit_ends_once(world: World, chance: random.Random, moments: tuple
     The process goes on by itself: its lease holds, and it finds out what became of what it sent.
     """
     world.prepare(UNITS, LANES)
-    every = 3 if moments == ("claim",) else EVERY
+    every = 2 if moments == ("claim",) else EVERY
 
     def decide(moment: Moment) -> How | None:
         return chance.choice(get_args(How)) if moment in moments and chance.randrange(every) == 0 else None
@@ -32,7 +32,7 @@ def test_each_unit_ends_once(world: World, chance: random.Random, moments: tuple
     with Proxy(world.url, world.folder, decide, claims="claim" in moments).running() as proxy:
         program = world.finish(PENSTOCK_DATABASE_URL=proxy.url)
     assert {moment for moment, _ in proxy.cuts} == set(moments)
-    assert sum(proxy.cuts.values()) >= (2 if moments == ("claim",) else 5)
+    assert sum(proxy.cuts.values()) >= (1 if moments == ("claim",) else 5)
     print(proxy.cuts, program.text)  # noqa: T201 - how often each way was taken
     world.assert_complete(UNITS)
     assert world.lost_processes() == []
@@ -102,8 +102,9 @@ def test_a_plan_cut_in_the_middle_of_copy(world: World, chance: random.Random, t
 
     with Proxy(world.url, world.folder, decide).running() as proxy:
         program = world.start(PENSTOCK_DATABASE_URL=proxy.url, DO="plan", LISTED=20_000)
-        assert program.ended() == 1
-    assert program.text.startswith("error: The database does not answer")
+        assert program.ended() == 1, (program.text, len(seen), last)
+    assert "error: The database does not answer" in program.text
+    assert "Traceback" not in program.text
     assert sum(proxy.cuts.values()) == 1
     assert world.ask("select * from penstock.plans") == []
     plan = int(world.finish(DO="plan", LISTED=20_000).text)

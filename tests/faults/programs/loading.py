@@ -48,7 +48,7 @@ p = ps.Pipeline(
     lane="lane",
     order=("number",),
     batch=int(os.environ.get("FAULTS_BATCH", "1")),
-    gaps=ps.SqlGaps("select * from public.wanted"),
+    gaps=None if LISTED else ps.SqlGaps("select * from public.wanted"),
 )
 
 
