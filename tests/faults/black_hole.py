@@ -33,8 +33,8 @@ class Dropping:
         self.url, self._port = server.url, server.port
 
     @contextmanager
-    def silent(self) -> Generator[None]:
-        """Nothing arrives meanwhile, in either direction."""
+    def silent(self, *, for_good: bool = False) -> Generator[None]:
+        """Nothing arrives meanwhile, in either direction; TCP mends it afterwards, whatever is asked for."""
         rules = [
             ["INPUT", "-i", "lo", "-p", "tcp", way, str(self._port), "-j", "DROP"] for way in ("--dport", "--sport")
         ]
@@ -57,13 +57,19 @@ class Frozen:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = server.url.replace(f":{server.port}/", f":{self._listener.getsockname()[1]}/")
         self._still, self._over = threading.Event(), threading.Event()
+        self._for_good = False
         self._pairs: dict[socket.socket, socket.socket] = {}
         self._thread = threading.Thread(target=self._forward, name="frozen", daemon=True)
         self._thread.start()
 
     @contextmanager
-    def silent(self) -> Generator[None]:
-        """Nothing is forwarded meanwhile; what came is lost, with its connections, when it is over."""
+    def silent(self, *, for_good: bool = False) -> Generator[None]:
+        """Nothing is forwarded meanwhile; connections on which something was lost are closed when it is over.
+
+        Args:
+            for_good: They are not closed but stay silent, as where a router has forgotten them; only new ones work.
+        """
+        self._for_good = for_good
         self._still.set()
         yield
         self._still.clear()
@@ -79,7 +85,7 @@ class Frozen:
             lost: set[socket.socket] = set()
             while not self._over.is_set():
                 ready = [key.fileobj for key, _ in selector.select(0.05)]
-                if not self._still.is_set():
+                if not self._still.is_set() and not self._for_good:
                     for one in list(lost):
                         self._drop(selector, one)
                     lost.clear()
@@ -104,8 +110,8 @@ class Frozen:
             data = one.recv(65536)
         if not data:
             self._drop(selector, one)
-        elif self._still.is_set():
-            lost.add(one)
+        elif self._still.is_set() or one in lost:
+            lost.update((one, self._pairs[one]))
         else:
             try:
                 self._pairs[one].sendall(data)

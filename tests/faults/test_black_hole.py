@@ -54,7 +54,7 @@ def test_silence_longer_than_the_lease(
     ]
     assert all(world.wait_for_entries(1, program, own=True) for program in programs)
     assert world.wait_for_entries(chance.randrange(1, 40), programs[0])
-    with line.silent():
+    with line.silent(for_good=True):
         wait(LEASE * (1.5 + chance.random()))
         assert [program.process.poll() for program in programs] == [None, None], [p.text for p in programs]
     assert [program.ended(patience=90) for program in programs] == [0, 0], [program.text for program in programs]

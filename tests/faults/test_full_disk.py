@@ -111,7 +111,7 @@ def test_what_waits_for_room_goes_on(
         world.end()
 
 
-def test_tables_that_cannot_grow_wait_for_room(
+def test_tables_that_cannot_grow_wait_for_room(  # noqa: PLR0917 - fixtures
     tables_only: str, own_server: Server, small_disk: Path, tmp_path: Path, chance: random.Random, turn: int
 ) -> None:
     """The server is well; only what needs another page fails, and is tried again: a load, a record, a claim."""

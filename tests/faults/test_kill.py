@@ -17,9 +17,9 @@ import psycopg
 import pytest
 
 from penstock.ledger.embedded import EmbeddedServer, running
-from tests.faults.world import MORE, World, until
+from tests.faults.world import World, until
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(300 * MORE)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 UNITS, LANES = 300, 24
 

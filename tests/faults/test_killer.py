@@ -6,7 +6,7 @@ import pytest
 
 from tests.faults.world import MORE, World
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(300 * MORE)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 UNITS, KILLER = 24, 7
 

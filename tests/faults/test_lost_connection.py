@@ -10,7 +10,7 @@ import pytest
 from tests.faults.proxy import How, Moment, Proxy
 from tests.faults.world import MORE, World
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(300 * MORE)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 UNITS, LANES = 120, 12
 EVERY = 12

@@ -25,9 +25,9 @@ from penstock.ports.records import Claimed
 from penstock.testing.contracts.ledger_case import APP, PIPELINE, listed, over, query, tried
 from tests.faults.world import MORE
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(300 * MORE)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
-LANES, ROUNDS = 6, 40 * MORE
+LANES, ROUNDS = 6, 40
 LOADED: Final = """
 create table public.loaded (run bigint, process bigint);
 create function public.dawdle() returns trigger language plpgsql as
@@ -131,7 +131,9 @@ async def play(ledger: PostgresLedger, chance: random.Random, rounds: int) -> Ta
     return tally
 
 
-async def test_a_load_is_there_exactly_if_it_is_on_record(ledger: PostgresLedger, chance: random.Random) -> None:
+async def test_a_load_is_there_exactly_if_it_is_on_record(
+    ledger: PostgresLedger, chance: random.Random, turn: int
+) -> None:
     tally = await play(ledger, chance, ROUNDS)
     assert not tally.wrong
     print(tally)  # noqa: T201 - how often each way was taken

@@ -10,9 +10,9 @@ import signal
 
 import pytest
 
-from tests.faults.world import MORE, World, until
+from tests.faults.world import World, until
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(300 * MORE)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 LEASE = 3
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
@@ -19,6 +21,10 @@ from penstock.model.errors import LedgerUnavailable, SettingError
 LOCK = 0x70656E73746F636B  # "penstock": one advisory lock for all that migrate
 SCHEMA = "penstock"
 OLDEST_SERVER = 15
+LOCK_WAIT = 2.0
+GAP = 0.5
+PATIENCE = 120.0
+"""Seconds: for a table that others use, until the next try, and in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,21 +46,50 @@ def upgrade(url: str) -> SchemaStatus:
 
     Raises:
         LedgerUnavailable: The database does not answer.
-        SettingError: The server is older than PostgreSQL 15.
+        SettingError: The server is older than PostgreSQL 15, or the schema newer than this program.
     """
     with _connect(url) as connection:
         status = _status(connection)
         if status.current:
             return status
-        # All of it in one transaction: behind a pooler the next one may have another server process.
-        connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-        connection.execute(text(f"create schema if not exists {SCHEMA}"))
-        connection.execute(text(f"set local search_path to {SCHEMA}, public"))
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        connection.commit()
+        if status.revision is not None and not _knows(status.revision):
+            msg = (
+                f"The ledger's schema is at revision {status.revision}, and this Penstock knows those up to "
+                f"{status.head}: a newer one has migrated it. Install that one here too; processes at work go on."
+            )
+            raise SettingError(msg)
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                _migrate(connection)
+                break
+            except OperationalError as error:
+                connection.rollback()
+                if not isinstance(error.orig, LockNotAvailable | DeadlockDetected):
+                    raise LedgerUnavailable(f"The database does not answer: {str(error.orig).strip()}") from None
+                if time.monotonic() > deadline:
+                    msg = (
+                        f"The ledger's tables were in use for {PATIENCE:.0f} s without a pause, so nothing was migrated "
+                        f"({str(error.orig).strip()}). Try again; if it stays so, stop the processes at work for it."
+                    )
+                    raise LedgerUnavailable(msg) from None
+                time.sleep(GAP)  # those at work go on meanwhile
         return _status(connection)
+
+
+def _migrate(connection: Connection) -> None:
+    """All in one transaction: behind a pooler the next one may have another server process.
+
+    Whoever waits for a table keeps all others from it, so nobody is to wait for long.
+    """
+    connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+    connection.execute(text(f"set local lock_timeout = '{LOCK_WAIT:g}s'"))
+    connection.execute(text(f"create schema if not exists {SCHEMA}"))
+    connection.execute(text(f"set local search_path to {SCHEMA}, public"))
+    config = _config()
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+    connection.commit()
 
 
 def status(url: str) -> SchemaStatus:
@@ -65,6 +100,10 @@ def status(url: str) -> SchemaStatus:
     """
     with _connect(url) as connection:
         return _status(connection)
+
+
+def _knows(revision: str) -> bool:
+    return revision in {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
 
 
 def _config() -> Config:

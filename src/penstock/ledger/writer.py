@@ -183,6 +183,9 @@ class GroupWriter:
                     if self._doubtful:
                         await self._let_strays_go(connection)
                     await self._execute(connection, group)
+            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+                await pause(tries)  # with a migration, say: it was rolled back, and may go again as it is
+                tries += 1
             except (psycopg.Error, LedgerUnavailable, OSError) as error:
                 if isinstance(error, psycopg.Error) and not is_broken(error):
                     with translated():

@@ -121,7 +121,7 @@ def ignore_interrupt() -> None:
     while not BEHAVE.exists():
         try:
             time.sleep(0.05)
-        except BaseException:  # noqa: BLE001, S112 - it is what this handler does wrong
+        except BaseException:  # noqa: BLE001 - it is what this handler does wrong
             continue
 
 
