@@ -84,15 +84,15 @@ class Frozen:
             selector.register(self._listener, selectors.EVENT_READ)
             lost: set[socket.socket] = set()
             while not self._over.is_set():
-                ready = [key.fileobj for key, _ in selector.select(0.05)]
+                ready = [key.fileobj for key, _ in selector.select(0.05) if isinstance(key.fileobj, socket.socket)]
                 if not self._still.is_set() and not self._for_good:
-                    for one in list(lost):
-                        self._drop(selector, one)
+                    for broken in lost:
+                        self._drop(selector, broken)
                     lost.clear()
                 for one in ready:
                     if one is self._listener:
                         self._accept(selector)
-                    elif isinstance(one, socket.socket) and one in self._pairs:
+                    elif one in self._pairs:
                         self._pass_on(selector, one, lost)
             for one in list(self._pairs):
                 self._drop(selector, one)

@@ -51,10 +51,10 @@ class Server:
         self._install: Install = installs(package_folder())[0]
         self.identity: Identity = choose(folder, self.places.data, self._install.postgres)
         self.settings, self.environ = {**SETTINGS, **(settings or {})}, dict(environ or {})
-        self.port, self.process = free_port(), None
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
         ensure(self.places, self._install, self.identity)
         self.sockets = Path("/tmp") / f"penstock-faults-{uuid.uuid4().hex[:12]}"
-        self.process: subprocess.Popen[bytes] | None
 
     @property
     def url(self) -> str:

@@ -1,8 +1,8 @@
 """Clocks that jump while runs go on.
 
 Time is the database's; a process measures only how much of it has passed, by a clock that does not jump. So its own
-wall clock may say what it likes. When the database's clock jumps forward, leases end early and work is taken over by others:
-once, like any take-over. When it jumps back, what is due waits until it is due again.
+wall clock may say what it likes. When the database's clock jumps forward, leases end early and work is taken over by
+others: once, like any take-over. When it jumps back, what is due waits until it is due again.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import Final
 
 import pytest
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from penstock.ledger import migrate
 from penstock.model.errors import LedgerUnavailable, SettingError
@@ -40,7 +41,7 @@ class Future:
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self._folder, self._monkeypatch = folder, monkeypatch
         self._own = migrate._config
-        self.head = migrate.ScriptDirectory.from_config(self._own()).get_current_head()
+        self.head = ScriptDirectory.from_config(self._own()).get_current_head()
         self._count = 0
 
     def add(self, tables: list[str]) -> None:

@@ -69,8 +69,8 @@ def upgrade(url: str) -> SchemaStatus:
                     raise LedgerUnavailable(f"The database does not answer: {str(error.orig).strip()}") from None
                 if time.monotonic() > deadline:
                     msg = (
-                        f"The ledger's tables were in use for {PATIENCE:.0f} s without a pause, so nothing was migrated "
-                        f"({str(error.orig).strip()}). Try again; if it stays so, stop the processes at work for it."
+                        f"The ledger's tables were in use for {PATIENCE:.0f} s without a pause, so nothing was "
+                        f"migrated ({str(error.orig).strip()}). Try again, or stop the processes at work for it."
                     )
                     raise LedgerUnavailable(msg) from None
                 time.sleep(GAP)  # those at work go on meanwhile

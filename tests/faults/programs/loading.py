@@ -41,6 +41,11 @@ class Row(NamedTuple):
     lane: str
 
 
+def listed() -> list[Row]:
+    """Units that go into a plan by COPY."""
+    return [Row(number, f"lane {number % 4}") for number in range(LISTED)]
+
+
 p = ps.Pipeline(
     "loading",
     Row,
@@ -48,7 +53,7 @@ p = ps.Pipeline(
     lane="lane",
     order=("number",),
     batch=int(os.environ.get("FAULTS_BATCH", "1")),
-    gaps=None if LISTED else ps.SqlGaps("select * from public.wanted"),
+    gaps=listed if LISTED else ps.SqlGaps("select * from public.wanted"),
 )
 
 
@@ -109,7 +114,6 @@ def main() -> int:
 
 def work() -> int:
     """Do it once for each gate; 0 when none of the runs failed."""
-    units = [Row(number, f"lane {number % 4}") for number in range(LISTED)] or None
     what, failed = os.environ.get("FAULTS_DO", "run"), 0
     for gate in filter(None, os.environ.get("FAULTS_GATE", "").split(":") or [""]):
         app.plan(p, units=[])  # connected and warm
@@ -119,9 +123,9 @@ def work() -> int:
             time.sleep(0.001)
         failed += len(app.run(p).failed)
     if what == "plan":
-        sys.stdout.write(f"{app.plan(p, units=units).number}\n")
+        sys.stdout.write(f"{app.plan(p).number}\n")
     elif not os.environ.get("FAULTS_GATE"):
-        summary = app.run(p, units=units) if what == "run" else app.apply(int(what))
+        summary = app.run(p) if what == "run" else app.apply(int(what))
         sys.stdout.write(f"{dict(summary.counts)} {dict(summary.dropped)}\n")
         failed = len(summary.failed)
     app.close()
