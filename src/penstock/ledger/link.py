@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import tuple_row
 
 SILENCE: Final = {
     "connect_timeout": 5,
@@ -37,8 +38,8 @@ def dialled(url: str) -> str:
     Raises:
         psycopg.ProgrammingError: It is no URL that libpq reads.
     """
-    given: dict[str, Any] = conninfo_to_dict(plain(url))
-    return make_conninfo(**{**SILENCE, **given})
+    given: dict[str, Any] = {**SILENCE, **conninfo_to_dict(plain(url))}
+    return make_conninfo(**given)
 
 
 def hang_up(connection: psycopg.BaseConnection[Any]) -> None:
@@ -75,10 +76,9 @@ async def prepare_nothing_if_pooled(connection: psycopg.AsyncConnection[Any]) ->
 
     A pooler tells a process number of its own making, so asking the server for its own gives it away.
     """
-    cursor = await connection.execute("select pg_backend_pid() as pid")
-    row: Any = await cursor.fetchone()
+    cursor = connection.cursor(row_factory=tuple_row)
+    row = await (await cursor.execute("select pg_backend_pid()")).fetchone()
     if not connection.autocommit:
         await connection.rollback()
-    pid = row["pid"] if isinstance(row, dict) else row[0]
-    if pid != connection.info.backend_pid:
+    if row is None or row[0] != connection.info.backend_pid:
         connection.prepare_threshold = None

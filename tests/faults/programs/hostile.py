@@ -125,40 +125,43 @@ def ignore_interrupt() -> None:
             continue
 
 
-if KIND == "async":
+async def act_async(ctx: ps.Context[Row], row: Row) -> int:
+    before = entered(ctx.run_id, row.number, "act", ctx.attempt)
+    if before < TIMES and (does := DOES.get(row.number)):
+        if does == "ignore cancel":
+            await ignore_cancel()
+        misbehave(does)
+    await asyncio.sleep(SECONDS)
+    return row.number
 
-    @p.step(timeout=TIMEOUT)
-    async def act(ctx: ps.Context[Row], row: Row) -> int:
-        before = entered(ctx.run_id, row.number, "act", ctx.attempt)
-        if before < TIMES and (does := DOES.get(row.number)):
-            if does == "ignore cancel":
-                await ignore_cancel()
-            misbehave(does)
-        await asyncio.sleep(SECONDS)
-        return row.number
 
-elif KIND == "thread":
+def act_thread(ctx: ps.Context[Row], row: Row) -> int:
+    before = entered(ctx.run_id, row.number, "act", ctx.attempt)
+    if before < TIMES and (does := DOES.get(row.number)):
+        if does == "ignore cancel":
+            ignore_interrupt()
+        misbehave(does)
+    time.sleep(SECONDS)
+    return row.number
 
-    @p.step(timeout=TIMEOUT)
-    def act(ctx: ps.Context[Row], row: Row) -> int:
-        before = entered(ctx.run_id, row.number, "act", ctx.attempt)
-        if before < TIMES and (does := DOES.get(row.number)):
-            if does == "ignore cancel":
-                ignore_interrupt()
-            misbehave(does)
-        time.sleep(SECONDS)
-        return row.number
 
-else:
+def act_cpu(row: Row) -> int:
+    before = entered("-", row.number, "act", 0)
+    if before < TIMES and (does := DOES.get(row.number)):
+        if does == "ignore cancel":
+            ignore_interrupt()
+        misbehave(does)
+    return row.number
 
-    @p.step(cpu=True, timeout=TIMEOUT)
-    def act(row: Row) -> int:
-        before = entered("-", row.number, "act", 0)
-        if before < TIMES and (does := DOES.get(row.number)):
-            if does == "ignore cancel":
-                ignore_interrupt()
-            misbehave(does)
-        return row.number
+
+act: ps.Step[int]
+match KIND:
+    case "async":
+        act = p.step(name="act", timeout=TIMEOUT)(act_async)
+    case "thread":
+        act = p.step(name="act", timeout=TIMEOUT)(act_thread)
+    case _:
+        act = p.step(name="act", timeout=TIMEOUT, cpu=True)(act_cpu)
 
 
 @p.step
