@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.world import MORE, Program, World, until
+from tests.faults.world import Program, World, until
 
-pytestmark = [pytest.mark.faults, pytest.mark.timeout(300 * MORE)]
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
 UNITS, LANES, PROCESSES, SECTIONS, WORST = 60, 16, 8, 5, 30
 
@@ -88,7 +88,6 @@ class Vendor:
         )
 
 
-@pytest.mark.parametrize("turn", range(MORE))
 def test_a_month_is_not_overspent(world: World, chance: random.Random, turn: int) -> None:
     """There is money for about half of it: what is left waits for the next month, whoever was killed."""
     world.prepare(UNITS, LANES)
@@ -106,7 +105,6 @@ def test_a_month_is_not_overspent(world: World, chance: random.Random, turn: int
                        " and state = 'scheduled'") == 0  # fmt: skip
 
 
-@pytest.mark.parametrize("turn", range(MORE))
 def test_nothing_is_paid_for_twice_but_what_died_on_the_way(world: World, chance: random.Random, turn: int) -> None:
     world.prepare(UNITS, LANES)
     vendor = Vendor(world, limit=1_000_000, cap=10_000)
@@ -123,7 +121,6 @@ def test_nothing_is_paid_for_twice_but_what_died_on_the_way(world: World, chance
     world.assert_nothing_left()
 
 
-@pytest.mark.parametrize("turn", range(MORE))
 def test_a_run_passes_its_cap_neither_alive_nor_killed(world: World, chance: random.Random, turn: int) -> None:
     """Five sections at 30 cents worst case do not fit into 100: each run ends at its cap, whoever carries it."""
     world.prepare(UNITS // 2, LANES)
