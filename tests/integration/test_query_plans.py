@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,12 @@ def ended(hold: Hold, *, keep: bool = True) -> EndRecord:
 def record(**given: str | int | None) -> dict[str, Any]:
     nothing: dict[str, Any] = {"attempts": None, "calls": None, "waits": None, "ends": None, "k": 0, "turn": 1}
     return {"process": MINE, "spaces": SPACES, **nothing, **given}
+
+
+def prune(**given: Any) -> dict[str, Any]:
+    """All that ended before tomorrow."""
+    nothing: dict[str, Any] = {"pipeline": None, "live": [118], "keep_failed": False, "after": 0, "limit": 2_000}
+    return {"before": datetime.now(UTC) + timedelta(days=1), "dry_run": False, **nothing, **given}
 
 
 DONE = [AttemptRecord(hold=hold, seq=3, step="c", attempt=1, state="done", ended=3) for hold in HELD]
@@ -165,6 +171,18 @@ HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
         (100_000, {"plan": 122, "shape": 1, "triggered_by": "manual", "engine": "local", "copy_from": None}),
     ],
     "plans.discard": [(200, {"plan": 122})],
+    "pruning.pipelines": [(0, {"pipeline": "p1"})],
+    "pruning.runs": [  # a window of 2,000 runs: looked for, looked at, locked, deleted, with what hangs on them
+        (2_000 * 6, prune()),
+        (2_000 * 6, prune(after=400_000, pipeline=1)),
+        (2_000 * 4, prune(dry_run=True)),
+        (2_000 * 12, prune(after=850_000)),
+        (2_000 * 8, prune(after=899_000)),  # half of them are live
+    ],
+    "pruning.plans": [(20_000, prune(live=[118, 119, 120])), (20_000, prune(live=[], pipeline=1))],
+    "pruning.gaps": [(60_000, prune(limit=10_000)), (60_000, prune(dry_run=True))],
+    "pruning.onces": [(2_000 * 8, prune()), (2_000 * 8, prune(after=50_000, dry_run=True))],
+    "pruning.processes": [(200, prune())],
     "control.pause_plan": [(0, {"plan": 118, "paused": True})],
     "control.pause_pipeline": [(0, {"app": "big", "pipeline": "p1", "paused": True})],
     "control.cancel": [(20, {"runs": [FIRST_SCHEDULED]}), (20, {"runs": [RUNNING]}), (20, {"runs": [WAITING]})],
@@ -181,6 +199,11 @@ COLD: dict[str, tuple[str, set[str], dict[str, Any] | None]] = {
     "reading.tally": ("counts the runs of one plan, once when it was carried out", set(), {"plan": 1}),
     "reading.followed_up": ("goes through the runs of one plan, once when it was carried out", set(), {"plan": 118}),
     "reading.health": ("counts what is live, when somebody asks", {"active", "lanes", "outbox"}, {"app": "big"}),
+    "pruning.begin": (
+        "finds the plans that are at work, once at the start of a prune",
+        {"active", "runs"},
+        {"older_than": timedelta(0)},
+    ),
     "control.live_of_plan": ("lists the runs of one plan, to cancel them all", set(), {"plan": 118}),
     "control.set_held": (
         "changes the scheduled runs of one plan or pipeline, when somebody pauses it",
@@ -193,7 +216,13 @@ COLD: dict[str, tuple[str, set[str], dict[str, Any] | None]] = {
         {"pipelines": [1, 2, 3], "process": MINE, "plan": None, "soon": 0.0},
     ),
 }
-TOPICS = ("work", "reading", "plans", "control")  # gaps.sql reads the user's tables: benchmarks.plans measures it
+TOPICS = (
+    "work",
+    "reading",
+    "plans",
+    "control",
+    "pruning",
+)  # gaps.sql reads the user's tables: benchmarks.plans measures it
 
 # Question → how many rows of large tables it may read; all ask for 50 runs.
 RUNS: dict[str, tuple[int, dict[str, Any]]] = {

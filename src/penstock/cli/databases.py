@@ -1,4 +1,4 @@
-"""`db upgrade` and `db status`: the ledger's schema."""
+"""`db upgrade`, `db status` and `db prune`: the ledger's schema and its size."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from penstock.cli import printing
+from penstock.cli import printing, pruning
 from penstock.cli.faults import FAILED
 from penstock.cli.options import JsonOption, group
-from penstock.cli.session import settings_for
+from penstock.cli.session import database_of
 
 if TYPE_CHECKING:
     from penstock.ledger.migrate import SchemaStatus
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 def register(cli: typer.Typer) -> None:
     """Add the commands."""
-    commands = group("Upgrade the ledger's schema, or see where it stands.")
+    commands = group("Upgrade the ledger's schema, see where it stands, or delete what ended long ago.")
     commands.command("upgrade")(upgrade)
     commands.command("status")(status)
+    commands.command("prune")(pruning.prune)
     cli.add_typer(commands, name="db")
 
 
@@ -27,7 +28,7 @@ def upgrade(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
     """Bring the schema to the newest revision. Commands that need it do so by themselves."""
     from penstock.ledger import migrate
 
-    where, url = _database(ctx)
+    where, url = database_of(ctx)
     _tell(where, migrate.upgrade(url), as_json=as_json)
 
 
@@ -35,20 +36,11 @@ def status(ctx: typer.Context, *, as_json: JsonOption = False) -> None:
     """Show where the schema stands, and change nothing. Exits with 1 when it is not the newest."""
     from penstock.ledger import migrate
 
-    where, url = _database(ctx)
+    where, url = database_of(ctx)
     found = migrate.status(url)
     _tell(where, found, as_json=as_json)
     if not found.current:
         raise typer.Exit(FAILED)
-
-
-def _database(ctx: typer.Context) -> tuple[str, str]:
-    from penstock.config import masked
-    from penstock.wiring import find_database, say
-
-    found = find_database(settings_for(ctx))
-    say(found.notice)
-    return masked(found.url), found.url
 
 
 def _tell(where: str, found: SchemaStatus, *, as_json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from typing import Any
@@ -141,6 +142,18 @@ def since(word: str | None) -> datetime | None:
     except ValueError:
         raise WrongUse(f"--since {word!r} is no time; write 30m, 2h, 7d, 2025-06-30 or 2025-06-30T12:00.") from None
     return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def span(word: str, option: str) -> timedelta:
+    """A length of time from `30m`, `12h`, `90d` or `13w`.
+
+    Raises:
+        WrongUse: It is none of these.
+    """
+    if match := _SPAN.fullmatch(word.strip()):
+        with suppress(OverflowError):
+            return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    raise WrongUse(f"{option} {word!r} is no length of time; write 12h, 90d or 13w.")
 
 
 def one_of(word: str | None, known: Sequence[str], option: str) -> str | None:

@@ -38,7 +38,7 @@ def explain(
     if row and row["active_run"]:
         return Why(f"{what} is in flight: run {row['active_run']} holds it{_rests(run)}.", facts)
     if wanted is None:
-        last = " It was, and ran." if row and row["last_run"] else ""
+        last = " It was, and ran." if row and (row["last_run"] or row["verdict"] != "none") else ""
         return Why(f"{what} is not wanted: the pipeline's gaps do not have it.{last}", facts)
     if row and existing is None and row["verdict"] == "completed" and row["repeats"] > 1:
         times = f"completed {row['repeats']} times and still missing: existing.sql does not see it"
@@ -46,7 +46,7 @@ def explain(
     if row and _waits(row, version, now):
         failures = f", {row['failures']} in a row" if row["failures"] > 1 else ""
         return Why(
-            f"{what} ended {row['verdict']}{failures} (run {row['last_run']}) and is tried again from "
+            f"{what} ended {row['verdict']}{failures}{_run(row)} and is tried again from "
             f"{_time(row['not_before'])}, or when its source changes.",
             facts,
         )
@@ -57,13 +57,10 @@ def explain(
         made = f", made by run {row['last_run']}" if row and row["last_run"] and row["verdict"] == "completed" else ""
         return Why(f"{what} is there{made}; nothing is to be done.", facts)
     if row and row["verdict"] in ("failed", "rejected", "partial"):
-        return Why(
-            f"{what} ended {row['verdict']} (run {row['last_run']}) and is a gap again; the next plan has it.", facts
-        )
+        return Why(f"{what} ended {row['verdict']}{_run(row)} and is a gap again; the next plan has it.", facts)
     if row and row["verdict"] == "completed":
-        return Why(
-            f"{what} was completed by run {row['last_run']} but is not there; the next plan makes it again.", facts
-        )
+        by = f" by run {row['last_run']}" if row["last_run"] else ""
+        return Why(f"{what} was completed{by} but is not there; the next plan makes it again.", facts)
     return Why(f"{what} is missing: it is wanted and was never made; the next plan has it.", facts)
 
 
@@ -83,6 +80,11 @@ def _waits(row: Mapping[str, Any], version: str | None, now: datetime) -> bool:
         and row["verdict"] in ("failed", "rejected", "no_data", "partial")
         and row["source_version"] == version
     )
+
+
+def _run(row: Mapping[str, Any]) -> str:
+    """Which run that was; nothing when it was pruned."""
+    return f" (run {row['last_run']})" if row["last_run"] else ""
 
 
 def _held(row: Mapping[str, Any], now: datetime) -> str:
