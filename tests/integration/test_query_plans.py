@@ -216,13 +216,8 @@ COLD: dict[str, tuple[str, set[str], dict[str, Any] | None]] = {
         {"pipelines": [1, 2, 3], "process": MINE, "plan": None, "soon": 0.0},
     ),
 }
-TOPICS = (
-    "work",
-    "reading",
-    "plans",
-    "control",
-    "pruning",
-)  # gaps.sql reads the user's tables: benchmarks.plans measures it
+# gaps.sql reads the user's tables: benchmarks.plans measures it.
+TOPICS = ("work", "reading", "plans", "control", "pruning")
 
 # Question → how many rows of large tables it may read; all ask for 50 runs.
 RUNS: dict[str, tuple[int, dict[str, Any]]] = {

@@ -64,20 +64,19 @@ def _outcome(pipeline: Pipeline[Any], step: StoredStep) -> Outcome[Any]:
 
 
 async def summary_of(
-    ledger: Ledger, pipeline: Pipeline[Any], plan: StoredPlan, ended: Iterable[RunId], seconds: float
+    ledger: Ledger, pipeline: Pipeline[Any], plan: StoredPlan, others: Iterable[RunId], seconds: float
 ) -> Summary[Any]:
-    """What the plan came to, with what was taken over from other plans of its pipeline."""
-    own = {run.id for run in await ledger.runs(app=plan.app, plan=plan.id, ids=list(ended), limit=SHOWN * 100)}
+    """What the plan came to, with what was taken over from other plans of its pipeline: `others`."""
     counts: Counter[RunState] = Counter(await ledger.tally(plan.id))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     failed = list(await ledger.runs(app=plan.app, plan=plan.id, states=["failed", "partial"], limit=SHOWN))
     if failed and pipeline.batch > 1:  # a unit that was tried again counts by its last try
         followed = set(await ledger.followed_up(plan.id))
         failed = [run for run in failed if run.id not in followed]
-    others = [run for run in ended if run not in own]
-    if others:
-        taken = await ledger.runs(app=plan.app, ids=others, limit=len(others))
+    ids = sorted(others)
+    for page in (ids[start : start + SHOWN] for start in range(0, len(ids), SHOWN)):
+        taken = await ledger.runs(app=plan.app, ids=page, limit=len(page))
         counts.update(run.state for run in taken)  # type: ignore[misc]  # pyright: ignore[reportArgumentType]
-        failed += [run for run in taken if run.state in ("failed", "partial")]
+        failed += [run for run in taken if run.state in ("failed", "partial")][: max(0, SHOWN - len(failed))]
     waiting = counts.pop("scheduled", 0) + counts.pop("waiting", 0)
     first = None
     if waiting:

@@ -15,7 +15,10 @@ OnEvent = Callable[[Event], None]
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """What an engine did until nothing was left: the runs that it ended itself."""
+    """What an engine did until nothing was left: the runs that it ended itself.
+
+    Those of the plan that was asked for are not among them, since that plan tells of its own.
+    """
 
     ended: frozenset[RunId]
 

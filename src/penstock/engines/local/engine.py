@@ -85,6 +85,7 @@ class LocalEngine:
         self._stubborn: str | None = None
         self._soon = max((shape.max_wait for shape in self._shapes.values()), default=0.0)
         self._ended: set[RunId] = set()
+        self._draining: PlanId | None = None
         self._due: list[float] = []
         self._next_housekeeping = 0.0
         self._next_due: float | None = None
@@ -111,6 +112,7 @@ class LocalEngine:
 
     async def drain(self, plan: PlanId | None = None) -> Drained:
         """Carry out what is there until nothing is left; see `ports.engine`."""
+        self._draining = plan
         while True:
             try:
                 if self._stubborn is not None:
@@ -242,7 +244,7 @@ class LocalEngine:
         try:
             run = Carried(claimed, pipeline, shape, history)
         except InvalidData as error:  # the unit's class changed: what was planned fits it no more
-            self._ended.add(claimed.hold.run)
+            self._note(claimed)
             return await worker.end(unreadable(claimed, pipeline, str(error)))
         if task := asyncio.current_task():
             self._carrying[task] = run
@@ -273,11 +275,16 @@ class LocalEngine:
             event=event if event in self._wanted else None,
         )
         following = await worker.end(record)
-        self._ended.add(run.id)
+        self._note(claimed)
         if ended.state == "completed":
             shutil.rmtree(executor.workdir(run), ignore_errors=True)
         self.emit(event, run, {"state": ended.state, "error": record.error, "error_class": record.error_class})
         return following
+
+    def _note(self, claimed: Claimed) -> None:
+        """Remember that it ended here, unless the plan itself tells: that may have millions of runs."""
+        if self._draining is None or claimed.plan != self._draining:
+            self._ended.add(claimed.hold.run)
 
     async def _pass_on(self, claimed: Claimed, why: str) -> None:
         """Let a run go that cannot go on here: for a process that can, or for later."""

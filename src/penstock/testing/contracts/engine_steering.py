@@ -7,7 +7,10 @@ import asyncio
 import threading
 from collections import Counter
 
+import pytest
+
 import penstock as ps
+from penstock.operations import results
 from penstock.testing.contracts.engine_case import EngineCase, Play, Scene, letters, soon
 from penstock.testing.contracts.engine_units import A, B, C, Letter
 from penstock.testing.contracts.ledger_case import until
@@ -172,6 +175,23 @@ class EngineSteeringContract(EngineCase):
             await scene.client.resume(pipeline=pipeline)
             assert len(await scene.client.work([pipeline])) == 1
         assert called == [A, B]
+
+    async def test_a_summary_counts_once_what_the_plan_and_others_left(
+        self, play: Play, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(results, "SHOWN", 2)  # more runs than are read at a time
+        pipeline = letters(lane="name")
+
+        @pipeline.step
+        async def work(letter: Letter) -> None:
+            if letter.name in "bd":
+                raise ps.InvalidData(letter.name)
+
+        async with play.on(pipeline) as scene:
+            await scene.client.start(pipeline, units=[Letter(name) for name in "abc"])
+            summary = await scene.client.run(pipeline, units=[Letter(name) for name in "defg"])
+        assert summary.counts == {"completed": 5, "failed": 2}
+        assert [run.units[0].name for run in summary.failed] == ["b", "d"]
 
     async def test_trying_a_run_again_takes_over_its_completed_steps(self, play: Play) -> None:
         pipeline = letters()
