@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME…] [--quick] [--json FILE]`: measure, and print the figures beside the aims."""
+"""`python -m benchmarks [NAME…] [--quick] [--runs N] [--json FILE]`: measure, and print the figures beside the aims."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import aegis_reports, claims, cold_start, plans, throughput
+from benchmarks import aegis_reports, claims, cold_start, load, plans, throughput
 from benchmarks.figures import Figure, show, write
 from benchmarks.server import facts, server
 
@@ -17,20 +17,24 @@ BENCHMARKS: dict[str, Callable[..., list[Figure]]] = {
     "plans": plans.measure,
     "cold_start": cold_start.measure,
 }
-REPORTS = "aegis_reports"
+REPORTS, LOAD = "aegis_reports", "load"
 
 
 def main() -> None:
     """Run the benchmarks that are named, or all of them."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)} or {REPORTS}; all by default"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"{', '.join(BENCHMARKS)}, {REPORTS} or {LOAD}; all but {LOAD} by default",
     )
     parser.add_argument("--quick", action="store_true", help="less of everything: a minute or two, figures are rough")
+    parser.add_argument("--runs", type=int, metavar="N", help=f"how many runs {LOAD} makes; {load.RUNS:,} by default")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     asked = parser.parse_args()
     names: list[str] = asked.names or [*BENCHMARKS, REPORTS]
-    if unknown := set(names) - {*BENCHMARKS, REPORTS}:
+    if unknown := set(names) - {*BENCHMARKS, REPORTS, LOAD}:
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}")
     figures: list[Figure] = []
     with server() as url:
@@ -40,6 +44,8 @@ def main() -> None:
             begun = time.monotonic()
             if name == REPORTS:
                 aegis_reports.main([])
+            elif name == LOAD:
+                figures += load.measure(url, quick=asked.quick, runs=asked.runs)
             else:
                 figures += BENCHMARKS[name](url, quick=asked.quick)
             print(f"{name}: {time.monotonic() - begun:.0f} s", flush=True)
