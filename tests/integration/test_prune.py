@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -16,9 +17,10 @@ from penstock.ledger.postgres import PostgresLedger
 from penstock.ledger.prune import Pruned
 from penstock.model.attempt import RunId
 from penstock.model.errors import Conflict, LedgerUnavailable, NotFound
+from penstock.model.quota import Quota
 from penstock.operations.explaining import explain
 from penstock.ports.ledger import Worker
-from penstock.ports.records import LogRecord
+from penstock.ports.records import LogRecord, Refused
 from penstock.testing.contracts.ledger_case import APP, PIPELINE, Stage, called, key, over, query, tried, until
 
 DAYS = timedelta(days=90)
@@ -284,3 +286,22 @@ async def test_a_retry_of_a_run_that_is_gone_says_so(stage: Stage, url: str) -> 
 def test_a_database_that_does_not_answer() -> None:
     with pytest.raises(LedgerUnavailable, match="does not answer"):
         pruning.prune("postgresql://me@127.0.0.1:1/nowhere", DAYS)
+
+
+async def test_what_was_drawn_goes_with_its_run_and_no_present_budget_changes(stage: Stage, url: str) -> None:
+    day, each = Quota("usd", 10, per="day"), Quota("usd_a_run", 5, per="run")
+    worker, run = await stage.begin("a")
+    granted = await worker.spend(run.hold, "write", [(day, Decimal(3)), (each, Decimal(3))])
+    assert not isinstance(granted, Refused)
+    await worker.settle([(draw, Decimal(2)) for draw in granted])
+    await worker.end(over(run))
+    before = await stage.ledger.quotas(APP)
+    assert pruning.prune(url, ALL, dry_run=True).windows == 0
+    assert pruning.prune(url, ALL).rows == 5  # the run, its unit, two draws, a window of its own
+    assert await stage.ledger.quotas(APP) == before
+    assert rows(url, "select count(*) from penstock.quota_draws") == [(0,)]
+    change(url, "update penstock.quota_windows set starts_at = starts_at - '100 days'::interval, "
+                "ends_at = ends_at - '100 days'::interval")  # fmt: skip
+    assert pruning.prune(url, DAYS, dry_run=True).windows == 1
+    assert pruning.prune(url, DAYS).windows == 1
+    assert rows(url, "select count(*) from penstock.quota_windows") == [(0,)]

@@ -182,6 +182,7 @@ HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
     "pruning.plans": [(20_000, prune(live=[118, 119, 120])), (20_000, prune(live=[], pipeline=1))],
     "pruning.gaps": [(60_000, prune(limit=10_000)), (60_000, prune(dry_run=True))],
     "pruning.onces": [(2_000 * 8, prune()), (2_000 * 8, prune(after=50_000, dry_run=True))],
+    "pruning.windows": [(0, prune())],
     "pruning.processes": [(200, prune())],
     "control.pause_plan": [(0, {"plan": 118, "paused": True})],
     "control.pause_pipeline": [(0, {"app": "big", "pipeline": "p1", "paused": True})],

@@ -101,3 +101,28 @@ where not exists (select from penstock.attempts a where a.run_id = m.run_id and 
 -- name: what_completed_keeps_no_result_of_once
 select u.unit_id from penstock.units u join penstock.onces o using (unit_id)
 where u.verdict = 'completed' and o.made_at < u.completed_at;
+
+-- name: no_budget_is_passed
+select q.name, w.starts_at, w.used, w.reserved, q.amount from penstock.quota_windows w join penstock.quotas q using (quota_id)
+where q.per is not null and (w.used + w.reserved > q.amount or w.used < 0 or w.reserved < 0)
+union all
+select q.name, null, sum(d.amount), 0, q.amount from penstock.quotas q join penstock.quota_draws d using (quota_id)
+  join penstock.processes p using (process_id)
+where q.per is null and d.settled_at is null and p.ended_at is null and p.lost_at is null
+group by q.quota_id having sum(d.amount) > q.amount;
+
+-- name: what_was_drawn_is_used
+select w.quota_id, w.scope, w.starts_at, w.used, d.drawn from penstock.quota_windows w join penstock.quotas q using (quota_id)
+cross join lateral (select coalesce(sum(coalesce(x.settled, x.amount)), 0) as drawn from penstock.quota_draws x
+  where x.quota_id = w.quota_id and x.scope = w.scope and x.starts_at = w.starts_at) d
+where q.per is not null and w.used < d.drawn;
+
+-- name: what_is_reserved_is_some_runs
+select w.quota_id, w.starts_at, w.reserved, c.reserved from penstock.quota_windows w
+cross join lateral (select coalesce(sum(x.reserved), 0) as reserved from penstock.run_costs x
+  where x.quota_id = w.quota_id and x.starts_at = w.starts_at) c
+where w.scope = 0 and w.reserved <> c.reserved;
+
+-- name: only_runs_at_work_reserve
+select c.run_id, r.state, c.reserved from penstock.run_costs c left join penstock.runs r using (run_id)
+where c.reserved > 0 and r.state is distinct from 'running';

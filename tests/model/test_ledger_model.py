@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Coroutine, Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -18,11 +19,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from penstock.ledger.postgres import PostgresLedger
 from penstock.model.attempt import PlanId
+from penstock.model.quota import UnitCost
 from penstock.model.shape import Shape
 from penstock.ports.records import Claimed, ListedUnit
 from penstock.testing.contracts.ledger_case import BATCHES, STEPS, listed
 from tests.model.watching import Watch
-from tests.model.world import HOUR, PIPELINES, Process, World
+from tests.model.world import DAY, HOUR, PIPELINES, Process, World
 
 STORIES = int(os.environ.get("PENSTOCK_EXAMPLES", "60"))
 LENGTH = int(os.environ.get("PENSTOCK_STEPS", "40"))
@@ -80,7 +82,7 @@ class Machine(RuleBasedStateMachine):
             self.runner.run(self.world.close())
 
     @rule(pipeline=names, wanted=units, shape=shapes, version=versions, laned=st.booleans(), forced=st.booleans(),
-          apply=st.booleans())  # fmt: skip
+          cost=st.integers(0, 2), apply=st.booleans())  # fmt: skip
     def plan(  # noqa: PLR0917 - hypothesis gives them by name
         self,
         pipeline: str,
@@ -89,6 +91,7 @@ class Machine(RuleBasedStateMachine):
         version: str | None,
         laned: bool,
         forced: bool,
+        cost: int,
         apply: bool,
     ) -> None:
         given: list[ListedUnit] = [
@@ -96,7 +99,8 @@ class Machine(RuleBasedStateMachine):
             for name in wanted
         ]
         self.do(self.world.plan({"pipeline": pipeline, "wanted": given, "shape": shape, "forced": forced,
-                                 "lane": "lane" if laned else None}))  # fmt: skip
+                                 "lane": "lane" if laned else None,
+                                 "costs": (UnitCost(DAY, amount=Decimal(cost)),) if cost else ()}))  # fmt: skip
         if apply:
             self.do(self.world.apply(self.world.plans[-1]))
 
@@ -151,8 +155,18 @@ class Machine(RuleBasedStateMachine):
     def once(self, place: int, name: str) -> None:
         self.do(self.world.once(*self.hold(place), name))
 
+    @precondition(lambda self: self.world.holding)
+    @rule(place=places, amounts=st.tuples(*[st.integers(0, 3)] * 3).filter(any))
+    def spend(self, place: int, amounts: tuple[int, int, int]) -> None:
+        self.do(self.world.spend(*self.hold(place), amounts))
+
+    @precondition(lambda self: self.world.draws)
+    @rule(who=places, place=places, part=st.sampled_from(["0", "0.5", "1"]))
+    def settle(self, who: int, place: int, part: str) -> None:
+        self.do(self.world.settle(self.one(who), place, Decimal(part)))
+
     @precondition(lambda self: self.world.zombies)
-    @rule(place=places, what=st.sampled_from(["attempt", "transaction", "once", "wait", "end"]), state=ends)
+    @rule(place=places, what=st.sampled_from(["attempt", "transaction", "once", "spend", "wait", "end"]), state=ends)
     def zombie(self, place: int, what: str, state: Any) -> None:
         self.do(self.world.zombie(place % len(self.world.zombies), what, state))
 

@@ -30,7 +30,7 @@ TERMINAL = frozenset({"completed", "partial", "failed", "cancelled", "skipped"})
 RUN_MOVES: Mapping[str, frozenset[str]] = {  # semantics: what a run may become, seen from one step to the next
     "scheduled": frozenset({"scheduled", "running", "cancelled"}),
     "running": frozenset({"running", "waiting", "scheduled", "completed", "partial", "failed", "cancelled"}),
-    "waiting": frozenset({"waiting", "running"}),
+    "waiting": frozenset({"waiting", "running", "scheduled"}),  # claimed, did not fit its quota, put off: one commit
 }
 PLAN_MOVES: Mapping[str, frozenset[str]] = {
     "open": frozenset({"open", "applied", "discarded"}),

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from penstock.ledger.postgres import PostgresLedger
@@ -13,9 +14,10 @@ from penstock.ledger.prune import prune
 from penstock.ledger.worker import PostgresWorker
 from penstock.model.attempt import Instant, PlanId, RunEnd, RunId
 from penstock.model.errors import Conflict, LeaseLost
+from penstock.model.quota import Quota
 from penstock.model.states import LIVE, ErrorClass, Verdict
 from penstock.planning.memory import remember
-from penstock.ports.records import Claimed, EndRecord, FollowUp, History, RecordedAttempt, UnitEnd, WaitRecord
+from penstock.ports.records import Claimed, EndRecord, FollowUp, History, RecordedAttempt, Refused, UnitEnd, WaitRecord
 from penstock.testing.contracts.ledger_case import APP, called, key, listed, query, tried
 from tests.model.watching import TERMINAL, Watch
 
@@ -23,17 +25,28 @@ PIPELINES = {"letters": "letters", "parcels": "post", "stamps": "post"}
 """Each with its lane space; two share one."""
 NO_PROCESS = 2**31 - 1
 HOUR = 3_600.0
+DAY_LONG = 24 * HOUR
 TABLES = (
     "runs", "run_units", "attempts", "calls", "active", "lanes", "units", "plans", "plan_items", "shapes", "pipelines",
-    "spaces", "processes", "onces", "logs", "outbox",
+    "spaces", "processes", "onces", "logs", "outbox", "quota_draws", "run_costs", "quota_windows", "quotas",
 )  # fmt: skip
 ASSETS = "create table if not exists made (run_id bigint, seq int)"
 LATER = """
-with r as (
+with w as (update penstock.quota_windows set starts_at = starts_at - %(turned)s, ends_at = ends_at - %(turned)s),
+  d as (update penstock.quota_draws set starts_at = starts_at - %(turned)s),
+  c as (update penstock.run_costs set starts_at = starts_at - %(turned)s),
+  r as (
     update penstock.runs set not_before = not_before - %(by)s where state in ('scheduled', 'running', 'waiting')),
   u as (update penstock.units set not_before = not_before - %(by)s)
 update penstock.lanes set next_at = next_at - %(by)s where next_at is not null
 """
+USED = """
+select w.* from penstock.quota_windows w join penstock.quotas q using (quota_id) where q.per is not null and w.used <> (
+  select coalesce(sum(coalesce(d.settled, d.amount)), 0) from penstock.quota_draws d
+  where d.quota_id = w.quota_id and d.scope = w.scope and d.starts_at = w.starts_at)
+"""
+DAY = Quota("usd", 6, per="day", reserve=2)
+QUOTAS = (DAY, Quota("usd_a_run", 3, per="run"), Quota("rooms", 2, per=None))
 FITS = """
 select 1 from penstock.lanes l join penstock.processes p on p.process_id = %(process)s and p.lost_at is null
   and p.ended_at is null where l.lane_id = %(lane)s and l.run_id = %(run)s and l.fence = %(fence)s
@@ -58,6 +71,9 @@ class World:
         self.zombies: list[tuple[Process, Claimed]] = []
         self.plans: list[PlanId] = []
         self.events: list[RunId] = []
+        self.draws: list[tuple[int, Decimal]] = []
+        self.pruned = False
+        self._turns = 0
 
     @property
     def alive(self) -> list[Process]:
@@ -94,6 +110,8 @@ class World:
             assert said == held, ("the ledger and a process agree on what it holds", said, held)
         rows = self.watch.rows("select run_id from penstock.outbox order by at, event_id")
         assert sorted(row["run_id"] for row in rows) == sorted(self.events), "each event is told once"
+        if not self.pruned:
+            assert self.watch.rows(USED) == [], "what is used is what was drawn"
 
     # Processes
 
@@ -119,9 +137,9 @@ class World:
 
     async def housekeep(self, process: Process) -> None:
         await process.worker.housekeep(list(PIPELINES))
-        rows = self.watch.rows("select process_id from penstock.processes where lost_at is not null")
-        lost = {row["process_id"] for row in rows}
-        assert {p.worker.process for p in self.processes if p.crashed} <= lost, "the dead are found"
+        rows = self.watch.rows("select process_id from penstock.processes where lost_at is null and ended_at is null")
+        dead = {p.worker.process for p in self.processes if p.crashed}
+        assert not dead & {row["process_id"] for row in rows}, "the dead are found"
 
     async def claim(self, process: Process, count: int, pipelines: Sequence[str]) -> None:
         for run in await process.worker.claim(count, pipelines):
@@ -147,7 +165,7 @@ class World:
     async def apply(self, plan: PlanId, copy_from: RunId | None = None) -> None:
         """The second time it answers as the first."""
         try:
-            items = len(await self.ledger.gaps(plan, 0, 999))
+            items = sum(1 for gap in await self.ledger.gaps(plan, 0, 999) if gap.deferred_by is None)
             first = await self.ledger.apply(plan, triggered_by="model", copy_from=copy_from)
         except Conflict:
             return
@@ -189,6 +207,7 @@ class World:
             self.events.remove(run)
 
     async def prune(self, *, keep_failed: bool) -> None:
+        self.pruned = True
         before = self.watch.rows("select count(*) as n from penstock.units")[0]["n"]
         await asyncio.to_thread(prune, self.ledger.url, timedelta(0), keep_failed=keep_failed)
         assert self.watch.rows("select count(*) as n from penstock.units")[0]["n"] == before
@@ -196,8 +215,10 @@ class World:
         self.plans = [plan for plan in self.plans if plan in {row["plan_id"] for row in rows}]
 
     def later(self, seconds: float) -> None:
-        """Time passes: everything that waits for a time comes nearer to it."""
-        self.watch.rows(LATER + " returning 1", by=timedelta(seconds=seconds))
+        """Time passes: everything that waits for a time comes nearer to it, and after a day all windows are over."""
+        self._turns += 1  # no two windows may come to begin at the same time
+        turned = timedelta(seconds=seconds, microseconds=self._turns) if seconds >= DAY_LONG else timedelta(0)
+        self.watch.rows(LATER + " returning 1", by=timedelta(seconds=seconds), turned=turned)
         self.watch.take()
 
     # Work
@@ -274,6 +295,25 @@ class World:
         await process.worker.keep_once(run.hold, (unit.id, unit.source_version or ""), "read", name, "1")
         assert name in await process.worker.once(unit.id, unit.source_version or "", "read")
 
+    async def spend(self, process: Process, run: Claimed, amounts: Sequence[int]) -> None:
+        """From all that are asked for, or from none."""
+        draws = [(quota, Decimal(amount)) for quota, amount in zip(QUOTAS, amounts, strict=True) if amount]
+        before = self.watch.rows("select count(*) as n from penstock.quota_draws")[0]["n"]
+        granted = await process.worker.spend(run.hold, "write", draws)
+        now = self.watch.rows("select count(*) as n from penstock.quota_draws")[0]["n"]
+        if isinstance(granted, Refused):
+            assert now == before
+            assert granted.free < max(amount for _, amount in draws)
+        else:
+            assert now == before + len(draws)
+            self.draws += [(draw, amount) for draw, (_, amount) in zip(granted, draws, strict=True)]
+
+    async def settle(self, process: Process, place: int, part: Decimal) -> None:
+        """At what it cost, which is never more than its worst case; the second time says nothing new."""
+        draw, amount = self.draws.pop(place % len(self.draws))
+        await process.worker.settle([(draw, amount * part)])
+        await process.worker.settle([(draw, amount)])
+
     async def zombie(self, place: int, what: str, state: RunEnd) -> None:
         """A write of who held a run once counts if it still does by the ledger, and else is refused."""
         process, run = self.zombies.pop(place)
@@ -285,6 +325,8 @@ class World:
                     await self.attempt(process, run, state="done", step="read")
                 case "transaction":
                     await self.attempt(process, run, state="done", step="write")
+                case "spend":
+                    await self.spend(process, run, (1, 0, 0))
                 case "once":
                     await self.once(process, run, "late")
                 case "wait":
@@ -313,12 +355,12 @@ class World:
             await self.ledger.pause(pipeline=(APP, row["name"]), paused=False)
         await self.open()
         last = self.processes[-1]
-        for _ in range(100):
-            self.later(2 * HOUR)
+        for _ in range(300):
+            self.later(25 * HOUR)
             await self.housekeep(last)
             await self.claim(last, 100, list(PIPELINES))
             self.check()
-            if not self.holding:
+            if not self.runs(*LIVE):
                 break
             for process, run in self.holding:
                 await self.end(process, run, state="completed", error="data", keep=False, follow=None, event=False)

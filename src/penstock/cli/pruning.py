@@ -89,6 +89,7 @@ def _words(done: Pruned, *, dry_run: bool) -> dict[str, str]:
         ("plans", done.plans),
         ("gaps of forgotten plans", done.gaps),
         ("results of ctx.once", done.onces),
+        ("windows of quotas", done.windows),
         ("processes", done.processes),
     ):
         if count:

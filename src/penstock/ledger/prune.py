@@ -27,10 +27,11 @@ class Pruned:
     Attributes:
         before: What ended before this time was looked at.
         runs: Runs that went.
-        rows: Rows that went with them, their own included: attempts, calls, units of runs, logs.
+        rows: Rows that went with them, their own included: attempts, calls, units of runs, logs, draws from quotas.
         plans: Plans of which no run is left.
         gaps: Gaps of plans that were never applied.
         onces: What `ctx.once` kept for units that nobody has tried since.
+        windows: Windows of quotas that are over.
         processes: Processes that ended.
         kept_at_work: Runs that stay since others of their plan are not over.
         kept_undelivered: Runs that stay since an event of theirs was not handed over yet.
@@ -43,6 +44,7 @@ class Pruned:
     plans: int = 0
     gaps: int = 0
     onces: int = 0
+    windows: int = 0
     processes: int = 0
     kept_at_work: int = 0
     kept_undelivered: int = 0
@@ -125,6 +127,7 @@ class _Prune:
         yield from self._walk("plans", "plans")
         yield from self._walk("onces", "onces")
         if self._binds["pipeline"] is None:
+            yield from self._repeat("windows", WINDOW)
             yield from self._repeat("processes", WINDOW)
 
     def _repeat(self, what: str, limit: int) -> Iterator[None]:

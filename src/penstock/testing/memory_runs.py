@@ -151,15 +151,20 @@ class Movement:
     def wait(self, run: Run, record: WaitRecord) -> None:
         """A short wait keeps its lane; a long one frees it and is scheduled again."""
         run.state = "waiting" if record.keep_lane else "scheduled"
-        run.process, run.not_before, run.wait_reason = None, record.until, record.reason
+        until = self.tables.clock() if run.cancel_requested else record.until
+        run.process, run.not_before, run.wait_reason = None, until, record.reason
         self.budgets.release(run)
         lane = run.lane
         lane.process = None
         lane.fence += 1
         if record.keep_lane:
-            self.tables.due(lane, record.until)
+            self.tables.due(lane, SOON if run.cancel_requested else until)
         else:
-            run.held, lane.run = True, None
+            lane.run = None
+            if run.cancel_requested:  # it does not wait
+                run.not_before = None
+            else:
+                run.held = True
             self.tables.due(lane, self.tables.clock() - credit(5))
 
     def end(self, process: ProcessId, run: Run, record: EndRecord, app: str) -> Claimed | None:

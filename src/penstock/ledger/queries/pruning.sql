@@ -24,6 +24,9 @@ select penstock.prune_gaps(%(before)s, %(pipeline)s, %(limit)s, %(dry_run)s) as 
 -- name: onces
 select last, onces from penstock.prune_onces(%(before)s, %(pipeline)s, %(after)s, %(limit)s, %(dry_run)s);
 
+-- name: windows
+select penstock.prune_windows(%(before)s, %(limit)s, %(dry_run)s) as windows;
+
 -- name: processes
 select penstock.prune_processes(%(before)s, %(limit)s, %(dry_run)s) as processes;
 

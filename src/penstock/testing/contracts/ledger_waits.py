@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from penstock.testing.contracts.ledger_case import (
     PIPELINE,
     LedgerCase,
@@ -64,6 +66,14 @@ class WaitContract(LedgerCase):
         assert not await stage.claim(worker)
         assert await worker.end(over(second, keep=True)) is None, "a run that had begun is claimed, not kept"
         assert names(await stage.one(worker)) == ["a"]
+
+    @pytest.mark.parametrize("keep_lane", [True, False])
+    async def test_a_run_that_was_asked_to_stop_does_not_wait(self, stage: Stage, *, keep_lane: bool) -> None:
+        worker, run = await stage.begin("a")
+        await stage.ledger.cancel(run=run.hold.run)
+        await stage.rest(worker, run, 3_600, keep_lane=keep_lane)
+        again = await stage.one(worker)
+        assert (again.hold.run, again.cancel) == (run.hold.run, True)
 
     async def test_a_unit_of_a_run_that_waits_is_in_flight(self, stage: Stage) -> None:
         worker, run = await stage.begin("a")

@@ -45,6 +45,12 @@ begin
     get diagnostics v_rows = row_count; rows := rows + v_rows;
     delete from run_units x where x.run_id = any (v_ids);
     get diagnostics v_rows = row_count; rows := rows + v_rows;
+    delete from run_costs x where x.run_id = any (v_ids);
+    get diagnostics v_rows = row_count; rows := rows + v_rows;
+    delete from quota_draws x where x.run_id = any (v_ids);
+    get diagnostics v_rows = row_count; rows := rows + v_rows;
+    delete from quota_windows x using quotas q where q.per = 'run' and x.quota_id = q.quota_id and x.scope = any (v_ids);
+    get diagnostics v_rows = row_count; rows := rows + v_rows;
     delete from runs x where x.run_id = any (v_ids);
     get diagnostics v_rows = row_count; rows := rows + v_rows;
     runs := v_rows;
@@ -127,6 +133,27 @@ begin
   return next;
 end $$;
 comment on function prune_onces is 'What ctx.once kept goes when nobody has tried its unit since.';
+
+create function prune_windows(p_before timestamptz, p_limit int, p_dry boolean) returns bigint language plpgsql as $$
+#variable_conflict use_column
+declare q record; v_rows bigint; v_all bigint := 0;
+begin
+  for q in select x.quota_id from quotas x where x.per <> 'run' order by 1 loop
+    if p_dry then
+      select count(*) into v_rows from quota_windows w
+        where w.quota_id = q.quota_id and w.scope = 0 and w.starts_at < p_before and w.ends_at < p_before;
+    else
+      delete from quota_windows w where w.quota_id = q.quota_id and w.scope = 0 and w.ends_at < p_before and w.starts_at in (
+        select y.starts_at from quota_windows y where y.quota_id = q.quota_id and y.scope = 0 and y.starts_at < p_before
+          and y.ends_at < p_before order by y.starts_at limit p_limit)
+        and not exists (select from run_costs c where c.quota_id = w.quota_id and c.starts_at = w.starts_at);
+      get diagnostics v_rows = row_count;
+    end if;
+    v_all := v_all + v_rows;
+  end loop;
+  return v_all;
+end $$;
+comment on function prune_windows is 'Windows of quotas that are over: what was used in them is history. Those of single runs go with these.';
 
 create function prune_processes(p_before timestamptz, p_limit int, p_dry boolean) returns bigint language plpgsql as $$
 #variable_conflict use_column
