@@ -35,6 +35,7 @@ select c.relname, pg_table_size(c.oid), pg_indexes_size(c.oid), coalesce(s.n_dea
 from pg_class c left join pg_stat_user_tables s on s.relid = c.oid
 where c.relnamespace = 'penstock'::regnamespace and c.relkind = 'r' order by 1
 """
+OF_RUNS = ("runs", "run_units", "attempts")
 KEPT = ("runs", "run_units", "attempts", "units")
 """What grows with the runs; the others hold what is live."""
 
@@ -59,12 +60,13 @@ class Mark:
 def measure(server: str, *, quick: bool, runs: int | None = None) -> list[Figure]:
     """Three no-op steps a run, 64 runs at once, a thousand lanes; then more of them while the first are pruned."""
     count = runs or (QUICK if quick else RUNS)
+    more = max(count // 10, PARTS)
     with database(server) as url:
         facts, marks = _worked(url, 1, count)
         _tell(marks)
         figures = _of_work(facts, marks, count)
         with _pruning(url) as pruned:
-            _, beside = _worked(url, count + 1, max(count // 10, PARTS))
+            _, beside = _worked(url, count + 1, more)
         rate, least = _rate(beside[0], beside[-1]), _rate(marks[-2], marks[-1])
         figures += [
             _figure("prune: runs", pruned["runs"], ""),
@@ -74,14 +76,18 @@ def measure(server: str, *, quick: bool, runs: int | None = None) -> list[Figure
             _figure("rate of work beside the prune / without it", rate / least, "×"),
         ]
         with psycopg.connect(url, autocommit=True) as connection:
-            full = sum(_bytes(marks[-1].sizes, table) for table in ("runs", "run_units", "attempts"))
             begun = time.perf_counter()
             connection.execute("vacuum (analyze)")
             figures.append(_figure("vacuum after the prune", time.perf_counter() - begun, "s"))
-        # As many as were pruned fit into the room that they left.
-        _, again = _worked(url, count + count // 10 + 1, max(count // 2, PARTS))
-        now = sum(_bytes(again[-1].sizes, table) for table in ("runs", "run_units", "attempts"))
-        figures.append(_figure("tables of runs after half as many more / before the prune", now / full, "×", 1.1))
+        # What comes next goes where the pruned runs were.
+        before, (_, again) = _sizes(url), _worked(url, count + more + 1, more)
+        grown = sum(_bytes(again[-1].sizes, table) - _bytes(before, table) for table in OF_RUNS)
+        figures += [
+            _figure(
+                "tables of runs before the prune", sum(_bytes(marks[-1].sizes, name) for name in OF_RUNS) / 1e6, "MB"
+            ),
+            _figure(f"growth of these by {more:,} runs after it", grown / 1e6, "MB"),
+        ]
     return figures
 
 

@@ -118,10 +118,10 @@ cross join lateral (select coalesce(sum(coalesce(x.settled, x.amount)), 0) as dr
 where q.per is not null and w.used < d.drawn;
 
 -- name: what_is_reserved_is_some_runs
-select w.quota_id, w.starts_at, w.reserved, c.reserved from penstock.quota_windows w
+select w.quota_id, w.starts_at, w.ends_at, w.reserved, c.reserved as by_runs from penstock.quota_windows w
 cross join lateral (select coalesce(sum(x.reserved), 0) as reserved from penstock.run_costs x
   where x.quota_id = w.quota_id and x.starts_at = w.starts_at) c
-where w.scope = 0 and w.reserved <> c.reserved;
+where w.scope = 0 and w.ends_at > clock_timestamp() and w.reserved <> c.reserved;
 
 -- name: only_runs_at_work_reserve
 select c.run_id, r.state, c.reserved from penstock.run_costs c left join penstock.runs r using (run_id)
