@@ -1,0 +1,44 @@
+"""Servers of the world outside, each on a real socket of this machine, with faults on demand.
+
+`openai` speaks OpenAI's chat completions: `with servers.openai() as server`. They need `penstock[llm]`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penstock.testing.servers.chat import Bill, Call, ChatServer, openai
+    from penstock.testing.servers.replies import Answer, Cut, Drip, Garbled, Reply, Silent, Turned
+
+__all__ = [
+    "Answer",
+    "Bill",
+    "Call",
+    "ChatServer",
+    "Cut",
+    "Drip",
+    "Garbled",
+    "Reply",
+    "Silent",
+    "Turned",
+    "openai",
+]
+
+_HOME = {
+    "chat": ("Bill", "Call", "ChatServer", "openai"),
+    "replies": ("Answer", "Cut", "Drip", "Garbled", "Reply", "Silent", "Turned"),
+}
+_WHERE = {name: module for module, names in _HOME.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        msg = f"module 'penstock.testing.servers' has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(import_module(f"penstock.testing.servers.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
