@@ -14,9 +14,14 @@ NAMES = {
         "NoData Outcome PenstockError Pipeline Plan PlanStale Quota QuotaSpent RateLimited Rejected Retry Run RunState "
         "SettingError Skip SqlGaps Step StepError Summary Transaction Why"
     ),
-    "penstock.testing": "Database Simulation context contracts database",
+    "penstock.data": "Llm",
+    "penstock.testing": "Database Simulation context contracts database servers",
+    "penstock.testing.servers": "Answer Bill Call ChatServer Cut Drip Garbled Reply Silent Turned openai",
 }
-HEAVY = "alembic asyncio polars psycopg pydantic pydantic_settings rich sqlalchemy structlog typer yaml"
+HEAVY = (
+    "alembic asyncio genai_prices h11 openai polars psycopg pydantic pydantic_settings rich sqlalchemy structlog typer "
+    "yaml"
+)
 
 
 @pytest.mark.parametrize("module", NAMES)

@@ -1,0 +1,24 @@
+"""Building blocks for step handlers. Loaded when they are first used, so that importing this costs nothing."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penstock.data.llm.client import Llm
+
+__all__ = ["Llm"]
+
+_WHERE = {"Llm": "llm.client"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        msg = f"module 'penstock.data' has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(import_module(f"penstock.data.{_WHERE[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
