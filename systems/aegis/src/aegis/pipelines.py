@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from psycopg import AsyncConnection
@@ -11,10 +12,11 @@ from psycopg import AsyncConnection
 import penstock as ps
 from aegis.ingest import create_tables
 from aegis.institutions import load_institutions
+from aegis.money import ESTIMATE, usd_a_day
 from aegis.queries import queries
 from aegis.reports import CallTranscript, Draft, Section, typeset
 from aegis.settings import Settings
-from aegis.writers import Writer, open_writer
+from aegis.writers import Writer, open_llm, open_writer
 
 RETRIED: tuple[ps.ErrorClass, ...] = ("network", "timeout", "rate_limit", "unknown")
 """Failures that another attempt may cure; all others are final."""
@@ -23,7 +25,7 @@ ATTEMPTS = 3
 
 
 class Report(NamedTuple):
-    """A report that should exist."""
+    """A report that should exist. `llm_usd` is what a language model is taken to cost for it, 0 where there is none."""
 
     bank_id: int
     bank_symbol: str
@@ -31,13 +33,17 @@ class Report(NamedTuple):
     fiscal_year: int
     quarter: str
     report_type: str
+    llm_usd: Decimal = Decimal(0)
 
 
 async def monitored(settings: Settings, client: ps.Client) -> Mapping[str, object]:
     """Whose reports are wanted. The tables are made where they are not there yet: a new database has no gaps."""
     async with client.connection() as conn:
         await create_tables(conn)
-    return {"symbols": list(load_institutions(settings.institutions))}
+    by_model = settings.writer == "llm"
+    if by_model:
+        open_llm(settings)  # settings that no report could be written with are told before anything is planned
+    return {"symbols": list(load_institutions(settings.institutions)), "llm_usd": ESTIMATE if by_model else Decimal(0)}
 
 
 def retries(attempts: int, first: float, limit: float) -> dict[ps.ErrorClass, ps.Retry]:
@@ -53,6 +59,7 @@ reports = ps.Pipeline(
     lane="bank_symbol",
     order=("-fiscal_year", "-quarter", "bank_id", "report_type"),
     retry=retries(attempts=ATTEMPTS, first=5, limit=300),
+    cost={usd_a_day: "llm_usd"},
     remember=0,
 )
 
@@ -71,7 +78,10 @@ async def write(ctx: ps.Context[Report], writer: Writer, settings: Settings) -> 
         sections.append(await ctx.once(key, write_section, writer, transcript, topic))
         ctx.progress(len(sections), len(topics))
     folder = settings.reports_dir.resolve()
-    draft = await asyncio.to_thread(typeset, sections, transcript, report_type, folder, writer=writer.name)
+    cost = sum((section.cost_usd for section in sections), Decimal(0))
+    draft = await asyncio.to_thread(
+        typeset, sections, transcript, report_type, folder, writer=writer.name, cost_usd=cost
+    )
     return draft.model_copy(update={"source_version": version})
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import yaml
 from dotenv import load_dotenv
-from pydantic import ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -27,14 +27,33 @@ class Settings(BaseSettings):
     Attributes:
         institutions: The file of the monitored institutions.
         reports_dir: The folder that reports are written to; a relative one is taken from the current folder.
-        writer: Who writes the sections.
+        writer: Who writes the sections. `llm` asks a language model, and needs `llm_model` and `llm_key`.
+        llm_model: The model's name, as its endpoint knows it.
+        llm_url: An endpoint that speaks OpenAI's chat completions; OpenAI's by default.
+        llm_key: The key to it.
+        llm_prices: US dollars per million tokens by model: `input`, `output`, and where they are known `cached` and, in
+            tokens, `context`. List prices are known at the vendors' own endpoints.
+        llm_context: Tokens that the model has room for, where the price has none.
+        llm_max_tokens: The most tokens of one answer.
+        llm_timeout: Seconds for one answer.
+        llm_stream: Whether answers are streamed.
+        llm_limit: What the endpoint calls the most tokens of an answer.
     """
 
     model_config = SettingsConfigDict(env_prefix="AEGIS_", frozen=True)
 
     institutions: Path = DEFAULT_PATH
     reports_dir: Path = Path("reports")
-    writer: Literal["extractive"] = "extractive"
+    writer: Literal["extractive", "llm"] = "extractive"
+    llm_model: str | None = None
+    llm_url: str | None = None
+    llm_key: SecretStr | None = None
+    llm_prices: dict[str, dict[str, Any]] = {}
+    llm_context: int | None = Field(default=None, gt=0)
+    llm_max_tokens: int = Field(default=4000, gt=0)
+    llm_timeout: float = Field(default=300, gt=0)
+    llm_stream: bool = False
+    llm_limit: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
 
     @classmethod
     def settings_customise_sources(
@@ -78,7 +97,8 @@ def load_settings() -> Settings:
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         name = "AEGIS_" + "_".join(str(part) for part in fault["loc"]).upper()
-        raise ps.SettingError(f"{name}={fault['input']}: {fault['msg']}.") from None
+        value = "***" if fault["loc"][:1] == ("llm_key",) else fault["input"]
+        raise ps.SettingError(f"{name}={value}: {fault['msg']}.") from None
 
 
 def read_env_file() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from aegis.reports.extractive import ExtractiveWriter
-from aegis.reports.model import REPORT_TYPES, Block, CallTranscript, Draft, Quote, ReportType, Section
+from aegis.reports.llm_writer import LlmWriter
+from aegis.reports.model import REPORT_TYPES, Block, CallTranscript, Draft, Quote, RefusedQuote, ReportType, Section
 from aegis.reports.typeset import typeset
 
 __all__ = [
@@ -12,7 +13,9 @@ __all__ = [
     "CallTranscript",
     "Draft",
     "ExtractiveWriter",
+    "LlmWriter",
     "Quote",
+    "RefusedQuote",
     "ReportType",
     "Section",
     "typeset",

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict
 
 ReportType = Literal["Call Summary", "Key Themes"]
 Part = Literal["prepared", "q_and_a"]
+Refusal = Literal["not_verbatim", "other_speaker", "question", "length", "boilerplate"]
+"""Why something that a language model called a quote is none."""
 
 REPORT_TYPES: tuple[ReportType, ...] = ("Call Summary", "Key Themes")
 
@@ -61,8 +63,20 @@ class Block(_Frozen):
     firm_heard: str | None = None
 
 
+class RefusedQuote(_Frozen):
+    """What a language model gave as a quote and what was not taken as one."""
+
+    text: str
+    reason: Refusal
+
+
 class Section(_Frozen):
-    """One topic of a report. `considered` sentences (or questions) were of the topic, `kept` of them are quoted."""
+    """One topic of a report. `considered` sentences (or questions) were of the topic, `kept` of them are quoted.
+
+    Where a language model chose, `considered` are the quotes that it gave. `refused` are those that were none, at first
+    and when they were asked for again (`asked_again` of them); for `given_up` of these no good one came. `cost_usd` is
+    what the model was paid.
+    """
 
     report_type: str
     topic: str
@@ -71,6 +85,10 @@ class Section(_Frozen):
     considered: int
     kept: int
     dropped: int
+    asked_again: int = 0
+    given_up: int = 0
+    refused: list[RefusedQuote] = []
+    cost_usd: Decimal = Decimal(0)
 
 
 class Draft(_Frozen):

@@ -7,6 +7,7 @@ select
     a.fiscal_year,
     a.quarter,
     r.report_type,
+    %(llm_usd)s::numeric as llm_usd,
     t.source_version,
     coalesce(p.priority, 0) as priority
 from aegis_data_availability a
