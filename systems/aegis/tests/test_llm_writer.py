@@ -208,7 +208,7 @@ async def test_a_theme_takes_the_models_passage_and_answers_from_their_own_excha
     assert good
     shorter = " ".join(block.question.text.split()[:6])
     answer = {"number": 1, "question": shorter, "answers": [*good, elsewhere.text]}
-    with servers.openai(exchanges(answer, {"number": 99, "question": "?", "answers": []})) as server:
+    with servers.openai(exchanges(answer, {"number": 99, "question": "", "answers": good})) as server:
         section = await written(server, key)
     assert_verbatim(section)
     first = section.blocks[0]
@@ -216,7 +216,9 @@ async def test_a_theme_takes_the_models_passage_and_answers_from_their_own_excha
     assert first.question.text == shorter
     assert first.question.speaker == block.question.speaker
     assert [quote.text for quote in first.quotes] == good
-    assert {(one.text, one.reason) for one in section.refused} == {(elsewhere.text, "not_verbatim")}
+    assert {(one.text, one.reason) for one in section.refused} == {
+        (text, "not_verbatim") for text in (elsewhere.text, *good)
+    }
     assert (section.title, section.report_type) == ((themes()[key].title if key != OTHER else ""), "Key Themes")
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 from decimal import Decimal
 from typing import Any
 
@@ -106,3 +108,18 @@ async def test_a_request_and_its_answer_that_fit_the_bound_fit_the_context(purse
             with pytest.raises(ps.InvalidData, match="the context is 2000 tokens"):
                 await model.ask(".,;" * 3000)
         assert purse.spent == server.bill.total(**PER)
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def found(name: str) -> str | None:
+        return None if name == "openai" else name
+
+    monkeypatch.setattr("penstock.data.llm.client.find_spec", found)
+    with pytest.raises(ps.SettingError, match=r"needs the package openai: pip install 'penstock\[llm\]'"):
+        data.Llm("m", api_key=KEY)
+
+
+def test_the_servers_name_their_missing_package() -> None:
+    code = "import sys; sys.modules['h11'] = None; from penstock.testing import servers; servers.openai"
+    ran = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert "SettingError: penstock.testing.servers needs the package h11: pip install 'penstock[llm]'" in ran.stderr

@@ -236,15 +236,15 @@ class Llm:
             request["response_format"] = {"type": "json_schema", "json_schema": asked.form}
         if self._tier is not None:
             request["service_tier"] = self._tier
-        client = self._opened()
+        create: Any = self._opened().chat.completions.create
         async with asyncio.timeout(self._timeout):
             if not self._stream:
-                whole = of_completion(await client.chat.completions.create(**request))
+                whole = of_completion(await create(**request))
                 for name in Received.__slots__:
                     setattr(received, name, getattr(whole, name))
                 return
             request |= {"stream": True, "stream_options": {"include_usage": True}}
-            async with await client.chat.completions.create(**request) as chunks:
+            async with await create(**request) as chunks:
                 await of_stream(chunks, received)
         if received.finish is None:
             raise ConnectionResetError("the stream ended before the answer did")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeGuard
 
 from penstock.model.errors import SettingError
 
@@ -123,9 +123,9 @@ def own_price(model: str, given: object) -> OwnPrice:
         SettingError: A figure is missing or wrong; the message names it.
     """
     where = f"prices of the model {model!r}"
-    if not isinstance(given, Mapping):
+    if not _is_mapping(given):
         raise SettingError(f"{where}: {given!r} is no mapping such as {{'input': 0.40, 'output': 1.60}}.")
-    values: Mapping[str, Any] = given
+    values = given
     unknown = sorted(set(values) - set(_NAMES), key=str)
     if unknown:
         raise SettingError(f"{where}: there is no {unknown[0]!r}; the names are {', '.join(_NAMES)}.")
@@ -143,6 +143,10 @@ def own_price(model: str, given: object) -> OwnPrice:
         cached=paid if cached is None else _dollars(cached, f"{where}: cached"),
         context=context,
     )
+
+
+def _is_mapping(given: object) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(given, Mapping)
 
 
 def _dollars(value: object, what: str) -> Decimal:

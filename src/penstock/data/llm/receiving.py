@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from penstock.data.llm.prices import Usage
 
@@ -35,9 +35,9 @@ def of_completion(completion: Any) -> Received:
         ValueError: It is no chat completion.
     """
     choices = getattr(completion, "choices", None)
-    if not isinstance(choices, list) or not choices:
+    if not _is_list(choices) or not choices:
         raise ValueError("it has no choices")
-    choice: Any = choices[0]
+    choice = choices[0]
     message = getattr(choice, "message", None)
     received = Received(
         text=_text(getattr(message, "content", None)),
@@ -56,8 +56,8 @@ async def of_stream(chunks: AsyncIterator[Any], received: Received) -> None:
     """
     async for chunk in chunks:
         choices = getattr(chunk, "choices", None)
-        if not isinstance(choices, list):
-            raise ValueError("an event of the stream has no choices")  # noqa: TRY004 - what came is wrong, not a type
+        if not _is_list(choices):
+            raise ValueError("an event of the stream has no choices")
         for choice in choices[:1]:
             delta = getattr(choice, "delta", None)
             received.text += _text(getattr(delta, "content", None))
@@ -91,6 +91,10 @@ def _billed(received: Received, part: Any) -> None:
 def _number(part: Any, name: str) -> int | None:
     value = getattr(part, name, None)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+
+
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
 
 
 def _text(value: object) -> str:

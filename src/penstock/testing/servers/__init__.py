@@ -6,6 +6,8 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from penstock.model.errors import SettingError
+
 if TYPE_CHECKING:
     from penstock.testing.servers.chat import Bill, Call, ChatServer, openai
     from penstock.testing.servers.replies import Answer, Cut, Drip, Garbled, Reply, Silent, Turned
@@ -35,7 +37,14 @@ def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         msg = f"module 'penstock.testing.servers' has no attribute {name!r}"
         raise AttributeError(msg)
-    value = getattr(import_module(f"penstock.testing.servers.{_WHERE[name]}"), name)
+    try:
+        module = import_module(f"penstock.testing.servers.{_WHERE[name]}")
+    except ModuleNotFoundError as error:
+        if error.name != "h11":
+            raise
+        msg = "penstock.testing.servers needs the package h11: pip install 'penstock[llm]'."
+        raise SettingError(msg) from None
+    value = getattr(module, name)
     globals()[name] = value
     return value
 

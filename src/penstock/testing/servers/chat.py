@@ -274,7 +274,8 @@ def _events(call: Call, answer: Answer, usage: Mapping[str, Any]) -> list[bytes]
         {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas
     ]
     chunks.append({**head, "choices": [{"index": 0, "delta": {}, "finish_reason": answer.finish}]})
-    if answer.usage and (call.body.get("stream_options") or {}).get("include_usage"):
+    options: Mapping[str, Any] = call.body.get("stream_options") or {}
+    if answer.usage and options.get("include_usage"):
         chunks.append({**head, "choices": [], "usage": usage})
     lines = [json.dumps(chunk) for chunk in chunks] + (["[DONE]"] if answer.done else [])
     return [f"data: {line}\n\n".encode() for line in lines]

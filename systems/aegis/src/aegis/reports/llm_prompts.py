@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from types import GenericAlias
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
@@ -79,11 +80,11 @@ class SummaryAnswer(_Answer):
 
 def summary_answer(labels: Sequence[str]) -> type[SummaryAnswer]:
     """The form of a section's answer: its labels are the only ones."""
-    allowed: Any = Literal[tuple(labels)]
-    point: Any = create_model("Point", __base__=Point, label=(allowed, ...))
-    made: Any = create_model("Points", __base__=SummaryAnswer, points=(list[point], ...))
-    form: type[SummaryAnswer] = made
-    return form
+    literal: Any = Literal
+    label: dict[str, Any] = {"label": (literal[tuple(labels)], ...)}
+    point = create_model("Point", __base__=Point, **label)
+    points: dict[str, Any] = {"points": (GenericAlias(list, (point,)), ...)}
+    return create_model("Points", __base__=SummaryAnswer, **points)
 
 
 def tag_of(transcript: CallTranscript) -> str:

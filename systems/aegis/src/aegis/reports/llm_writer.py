@@ -151,14 +151,13 @@ class LlmWriter:
         if not numbered:
             return scaffold
         tally = _Tally()
+        nowhere = Judge(transcript.text, analysis, [])  # an exchange that the model was not shown
         for group in self._groups(transcript, numbered):
             judges = {number: Judge(transcript.text, analysis, [_span(numbered[number][1])]) for number in group}
 
             def take(answer: ThemeAnswer, judges: dict[int, Judge] = judges) -> None:
                 for given in answer.exchanges:
-                    judge = judges.get(given.number)
-                    if judge is None:
-                        continue  # no exchange that it was shown
+                    judge = judges.get(given.number, nowhere)
                     if given.question:
                         tally.question(given.number, judge.question(given.question))
                     for statement in given.answers:
