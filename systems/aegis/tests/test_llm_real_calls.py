@@ -33,7 +33,7 @@ class Liar:
         schema = call.body["response_format"]["json_schema"]["schema"]
         sentences = re.split(r"(?<=[.?!])\s+", shown)
         if "points" in schema["properties"]:
-            labels = schema["$defs"]["Point"]["properties"]["label"]["enum"]
+            labels = re.findall(r"Labels: (.*)\.$", str(call.body["messages"][2]["content"]))[0].split("; ")
             points = [{"label": self._random.choice(labels), "quote": self._quote(sentences, shown)} for _ in range(6)]
             return Answer(text=json.dumps({"points": points}))
         numbers = [int(number) for number in re.findall(r"^\[exchange (\d+)\]$", shown, re.MULTILINE)]

@@ -109,6 +109,7 @@ def test_a_report_that_died_in_a_section_goes_on_there_and_pays_for_nothing_twic
 def test_a_killed_report_goes_on_and_the_ledger_never_has_less_than_the_bill(
     commands: Commands, server: ChatServer
 ) -> None:
+    commands.environment["AEGIS_LLM_STREAM"] = "true"
     server.then(*(Answer(text='{"points": []}') for _ in range(3)), Silent())
     process = commands.start("--etl-type", "call_summary")
     try:
@@ -122,6 +123,16 @@ def test_a_killed_report_goes_on_and_the_ledger_never_has_less_than_the_bill(
     used, open_draws = spent(commands)
     assert open_draws == 1
     assert used > server.bill.total(**PER)
+
+
+def test_a_plan_prices_what_a_model_is_to_write_and_nothing_else(commands: Commands, server: ChatServer) -> None:
+    plan = ("penstock.cli", "plan", "aegis_reports", "--json")
+    by_model = json.loads(commands.module(*plan).out)
+    without = json.loads(commands.module(*plan, AEGIS_WRITER="extractive").out)
+    assert (by_model["gaps"], without["gaps"]) == (2, 2)
+    assert Decimal(by_model["cost"]["llm_usd"]) == Decimal("0.80")
+    assert Decimal(without["cost"].get("llm_usd", 0)) == 0
+    assert server.calls == []
 
 
 def test_a_section_that_cannot_fit_under_the_cap_of_a_report_is_not_asked_for(

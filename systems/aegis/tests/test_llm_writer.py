@@ -88,9 +88,16 @@ async def test_a_section_is_the_models_choice_with_its_places_and_its_cost() -> 
         assert (section.considered, section.kept, section.dropped, section.refused) == (3, 3, 0, [])
         assert section.cost_usd == server.bill.total(**PER) > 0
         (asked,) = server.calls
-    form = asked.body["response_format"]["json_schema"]["schema"]
-    labels = form["$defs"]["Point"]["properties"]["label"]["enum"]
-    assert labels == [label for label, _ in topics()["credit"].slots]
+    labels = "; ".join(label for label, _ in topics()["credit"].slots)
+    assert f"Labels: {labels}." in asked.body["messages"][-1]["content"]
+
+
+async def test_a_label_that_is_none_is_refused() -> None:
+    (good, *_) = quotes_of(await extractive("credit"))
+    with servers.openai(points(("Best bank of all", good.text))) as server:
+        section = await written(server, "credit")
+    assert section.blocks == []
+    assert {(one.text, one.reason) for one in section.refused} == {(good.text, "label")}
 
 
 async def test_the_transcript_is_data_between_marks_that_it_cannot_know() -> None:
@@ -281,7 +288,7 @@ async def test_parts_of_requests_begin_alike_for_every_topic_so_that_a_vendor_ca
     with servers.openai(points()) as server:
         for topic in ("credit", "capital", "guidance"):
             await written(server, topic)
-        heads = {json.dumps(asked.body["messages"][:2]) for asked in server.calls}
+        heads = {json.dumps([asked.body["response_format"], asked.body["messages"][:2]]) for asked in server.calls}
     assert len(heads) == 1
     assert re.search(r"\d{4} Q2", heads.pop())
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from types import GenericAlias
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field
 
 from aegis.reports.llm_quotes import WHY
 
@@ -66,25 +65,20 @@ class ThemeAnswer(_Answer):
 
 
 class Point(_Answer):
-    """A statement with its label; the labels of a section make the model that is asked for."""
+    """A statement with the label of what it tells."""
 
     label: str
     quote: str
 
 
 class SummaryAnswer(_Answer):
-    """The statements of a section."""
+    """The statements of a section.
 
-    points: Sequence[Point]
+    The form is the same for every section, whatever its labels: vendors put the schema before all messages, so one of
+    each section's own would keep the transcript from being cached. Labels are checked here instead.
+    """
 
-
-def summary_answer(labels: Sequence[str]) -> type[SummaryAnswer]:
-    """The form of a section's answer: its labels are the only ones."""
-    literal: Any = Literal
-    label: dict[str, Any] = {"label": (literal[tuple(labels)], ...)}
-    point = create_model("Point", __base__=Point, **label)
-    points: dict[str, Any] = {"points": (GenericAlias(list, (point,)), ...)}
-    return create_model("Points", __base__=SummaryAnswer, **points)
+    points: list[Point]
 
 
 def tag_of(transcript: CallTranscript) -> str:

@@ -24,6 +24,7 @@ WHY: dict[Refusal, str] = {
     "question": "management's words are statements, without a question mark",
     "length": f"it has fewer than {SHORTEST} or more than {LONGEST} words",
     "boilerplate": "it is a courtesy, a disclaimer or a pointer to a slide",
+    "label": "its label is none of those that were given",
 }
 """What a model is told about a refused quote."""
 

@@ -23,7 +23,6 @@ from aegis.reports.llm_prompts import (
     again,
     exchange_line,
     shown,
-    summary_answer,
     summary_task,
     system_of,
     theme_task,
@@ -123,17 +122,19 @@ class LlmWriter:
         title = "Guidance" if guided else topics()[key].title
         labels = [label for label, _ in (MEASURES if guided else topics()[key].slots)]
         each = _GUIDED if guided else 1
-        form, task = summary_answer(labels), summary_task(title, labels, each=each, guidance=guided)
+        task = summary_task(title, labels, each=each, guidance=guided)
         tally = _Tally()
-        for span in self._windows(transcript, analysis, task, form):
+        for span in self._windows(transcript, analysis, task):
             judge = Judge(transcript.text, analysis, [span])
 
             def take(answer: SummaryAnswer, judge: Judge = judge) -> None:
                 for point in answer.points:
-                    tally.statement(point.label, judge.statement(point.quote))
+                    known = point.label in labels
+                    refused = RefusedQuote(text=point.quote, reason="label")
+                    tally.statement(point.label, judge.statement(point.quote) if known else refused)
 
             messages = [shown(transcript, _slice(transcript.text, span)), task]
-            await self._ask(transcript, messages, form, take, tally=tally)
+            await self._ask(transcript, messages, SummaryAnswer, take, tally=tally)
         blocks = [
             Block(label=label, quotes=_best(quotes, each, len(transcript.text)))
             for label in labels
@@ -198,11 +199,9 @@ class LlmWriter:
         take(second.answer)
         tally.given_up += max(0, len(refused) - (tally.accepted - accepted))
 
-    def _windows(
-        self, transcript: CallTranscript, analysis: Analysis, task: dict[str, str], form: type[BaseModel]
-    ) -> list[Span]:
+    def _windows(self, transcript: CallTranscript, analysis: Analysis, task: dict[str, str]) -> list[Span]:
         try:
-            return windows(transcript.text, analysis, self._room(transcript, task, form))
+            return windows(transcript.text, analysis, self._room(transcript, task, SummaryAnswer))
         except ValueError as error:
             raise self._too_small(str(error)) from None
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 ReportType = Literal["Call Summary", "Key Themes"]
 Part = Literal["prepared", "q_and_a"]
-Refusal = Literal["not_verbatim", "other_speaker", "question", "length", "boilerplate"]
+Refusal = Literal["not_verbatim", "other_speaker", "question", "length", "boilerplate", "label"]
 """Why something that a language model called a quote is none."""
 
 REPORT_TYPES: tuple[ReportType, ...] = ("Call Summary", "Key Themes")
