@@ -44,8 +44,8 @@ def tell_plan(pipeline: Pipeline[Any], plan: Plan[Any], gaps: Sequence[Gap[Any]]
     if gaps:
         printing.line()
         tell_gaps(pipeline, plan, gaps)
-    if plan.cost:
-        priced = ", ".join(f"{amount:,f} {name}" for name, amount in plan.cost.items())
+    if any(plan.cost.values()):
+        priced = ", ".join(f"{amount:,f} {name}" for name, amount in plan.cost.items() if amount)
         printing.line(f"This costs {priced}; `penstock quota` shows what is left.")
     for note in notes(plan):
         printing.line(note)
