@@ -131,6 +131,7 @@ async def client_on(
         pipelines: Sequence[str], *, slots: int | None = None, on_event: OnEvent | None = None
     ) -> AsyncGenerator[LocalEngine]:
         await ledger.make_room((slots or settings.lanes) + 6)
+        shapes = {name: await client.overrides.shape(registry.pipelines[name]) for name in pipelines}
         engine = LocalEngine(
             lambda: ledger.open_worker(registry.name, "local"),
             registry,
@@ -142,6 +143,7 @@ async def client_on(
             on_event=on_event,
             wanted_events=frozenset(handlers),
             log_level=settings.level,
+            shapes=shapes,
         )
         async with deliveries.running(), engine:
             yield engine

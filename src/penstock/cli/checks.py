@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from penstock.cli.finding import Found, find_app
 from penstock.cli.logs import configure
@@ -16,6 +16,9 @@ from penstock.cli.session import Session
 from penstock.cli.spoken import counted, moment
 from penstock.config import Settings, load_settings, masked
 from penstock.model.errors import PenstockError, SettingError
+
+if TYPE_CHECKING:
+    from penstock.operations.client import Client
 
 OLDEST_PYTHON = (3, 11)
 
@@ -131,9 +134,22 @@ def _work(session: Session) -> Iterator[Check]:
     else:
         yield Check("runs", "ok", states)
     yield _plans(health)
+    yield from _overrides(session)
     if health["outbox"]:
         says = f"{counted(health['outbox'], 'event')} not handed over"
         yield Check("events", "warning", says, "they are handed over while penstock run or apply works")
+
+
+def _overrides(session: Session) -> Iterator[Check]:
+    async def work(client: Client) -> tuple[int, list[str]]:
+        rows = await client.overrides.list()
+        return len(rows), [fault for row in rows if (fault := client.overrides.fault(row)) is not None]
+
+    count, faults = session.ask(work)
+    if faults:
+        yield Check("overrides", "problem", " ".join(faults), "penstock overrides list shows all; nothing is planned")
+    elif count:
+        yield Check("overrides", "ok", f"{counted(count, 'figure')} set instead of the code's")
 
 
 def _processes(health: Mapping[str, Any]) -> Check:

@@ -6,12 +6,9 @@ from typing import Any
 
 from penstock.definition.pipeline import Pipeline
 from penstock.definition.step import Retries, Step
-from penstock.model.shape import Policy, Shape, StepShape
+from penstock.model.shape import PLAIN_RETRY, Policy, Shape, StepShape
 from penstock.model.states import ErrorClass
 from penstock.model.values import Retry, seconds
-
-PLAIN_RETRY: tuple[ErrorClass, ...] = ("network", "timeout", "unknown")
-"""The classes that a `Retry` alone, not given per class, speaks of."""
 
 
 def shape_of(pipeline: Pipeline[Any]) -> Shape:
@@ -22,6 +19,7 @@ def shape_of(pipeline: Pipeline[Any]) -> Shape:
         timeout=pipeline.timeout,
         max_wait=pipeline.max_wait,
         version=pipeline.version,
+        remember=pipeline.remember,
     )
 
 

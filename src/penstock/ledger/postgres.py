@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from penstock.ledger.control import Control
+from penstock.ledger.overriding import Overriding
 from penstock.ledger.plans import Plans
 from penstock.ledger.queries import load
 from penstock.ledger.reading import Reading
@@ -15,7 +16,7 @@ from penstock.model.attempt import PlanId, RunId
 from penstock.ports.records import Applied, LogRecord
 
 
-class PostgresLedger(Plans, Reading, Control):
+class PostgresLedger(Plans, Reading, Control, Overriding):
     """See `ports.ledger.Ledger`; open it before use, close it after.
 
     Args:

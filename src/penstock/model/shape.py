@@ -6,12 +6,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from penstock.model.states import ErrorClass
 
 OnFailure: TypeAlias = Literal["stop", "continue", "skip_downstream"]
 When: TypeAlias = Literal["ok", "failed", "always"]
+PLAIN_RETRY: Final[tuple[ErrorClass, ...]] = ("network", "timeout", "unknown")
+"""The classes that a `Retry` alone, not given per class, speaks of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,9 @@ class StepShape:
 class Shape:
     """All steps in order of declaration, which is a topological order, and what holds for the whole run.
 
-    `timeout` bounds the run in seconds from its first start. A wait up to `max_wait` seconds keeps the lane.
+    `timeout` bounds the run in seconds from its first start. A wait up to `max_wait` seconds keeps the lane. `remember`
+    is the longest that a failure holds a unit back, in seconds; None: 7 days. `base` is the hash of the shape as the
+    code says it, where the ledger's overrides made this one of it.
     """
 
     steps: tuple[StepShape, ...]
@@ -55,10 +59,18 @@ class Shape:
     timeout: float | None = None
     max_wait: float = 900.0
     version: int = 1
+    remember: float | None = None
+    base: str | None = None
 
     def to_json(self) -> str:
-        """Canonical JSON, so that equal shapes have equal text."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        """Canonical JSON, so that equal shapes have equal text; what was not said is left out."""
+        body = {name: value for name, value in asdict(self).items() if name not in _LATER or value is not None}
+        return json.dumps(body, sort_keys=True, separators=(",", ":"))
+
+    @property
+    def code(self) -> str:
+        """What the code said when this was made, whatever was set instead of it."""
+        return self.base or self.hash
 
     @property
     def hash(self) -> str:
@@ -71,6 +83,9 @@ class Shape:
         body: dict[str, Any] = json.loads(text) if isinstance(text, str) else dict(text)
         body["steps"] = tuple(_step(step) for step in body["steps"])
         return cls(**body)
+
+
+_LATER: Final = ("remember", "base")
 
 
 def _step(body: Mapping[str, Any]) -> StepShape:

@@ -20,6 +20,7 @@ from penstock.model.results import Event, Gap, Plan, Run, Summary, Why
 from penstock.model.states import TERMINAL, RunState
 from penstock.model.values import Day, SqlGaps
 from penstock.operations.explaining import explain
+from penstock.operations.overriding import Overrides
 from penstock.operations.planning import TOP, Ask, Call, check_fresh, plan_query, public_gap, public_plan
 from penstock.operations.results import public_run, summary_of
 from penstock.ports.engine import Engine, OnEvent, OpenEngine
@@ -38,7 +39,7 @@ class Client:
 
     def __init__(self, registry: Registry, ledger: Ledger, open_engine: OpenEngine, call: Call, *, lanes: int) -> None:
         self._registry, self._ledger, self._open_engine, self._call = registry, ledger, open_engine, call
-        self._lanes = lanes
+        self._lanes, self.overrides = lanes, Overrides(registry, ledger)
         self._listeners: list[asyncio.Queue[Event]] = []
         self._engines: set[Engine] = set()
 
@@ -77,7 +78,8 @@ class Client:
         return await self._plan(pipeline, ask)
 
     async def _plan(self, pipeline: Pipeline[Any], ask: Ask) -> Plan[Any]:
-        query = await plan_query(self._registry.name, pipeline, ask, self._call, datetime.now(UTC))
+        shape = await self.overrides.shape(pipeline)
+        query = await plan_query(self._registry.name, pipeline, ask, self._call, datetime.now(UTC), shape=shape)
         return public_plan(await self._ledger.plan(query), self._lanes)
 
     async def show_plan(self, plan: UUID | int) -> Plan[Any]:
@@ -352,7 +354,8 @@ class Client:
     async def _start(self, plan: Plan[Any] | UUID | int, triggered_by: str) -> PlanId:
         plan_id = PlanId(plan.number) if isinstance(plan, Plan) else self._plan_id(plan)
         stored = await self._ledger.stored_plan(plan_id)
-        check_fresh(stored, self._registry.pipeline(stored.pipeline))
+        pipeline = self._registry.pipeline(stored.pipeline)
+        check_fresh(stored, pipeline, await self.overrides.shape(pipeline))
         await self._ledger.apply(plan_id, triggered_by=triggered_by)
         return plan_id
 

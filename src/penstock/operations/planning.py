@@ -18,6 +18,7 @@ from penstock.definition.shaping import shape_of
 from penstock.definition.units import first_fault
 from penstock.model.errors import DefinitionError, InvalidData, PlanStale
 from penstock.model.results import Deferred, Gap, Plan, Remembered
+from penstock.model.shape import Shape
 from penstock.model.values import DateGaps, SqlGaps
 from penstock.operations.dates import date_units
 from penstock.planning.forecast import forecast
@@ -45,7 +46,9 @@ class Ask:
     priority: int | None = None
 
 
-async def plan_query(app: str, pipeline: Pipeline[Any], ask: Ask, call: Call, now: datetime) -> PlanQuery:
+async def plan_query(
+    app: str, pipeline: Pipeline[Any], ask: Ask, call: Call, now: datetime, *, shape: Shape | None = None
+) -> PlanQuery:
     """Everything that the ledger needs to find the gaps.
 
     Args:
@@ -54,11 +57,13 @@ async def plan_query(app: str, pipeline: Pipeline[Any], ask: Ask, call: Call, no
         ask: What was asked for.
         call: Calls a function with its parameters filled by type.
         now: The time that dates are counted to.
+        shape: The pipeline's, with the ledger's overrides in it; as the code says it by default.
 
     Raises:
         DefinitionError: The pipeline finds no gaps of its own and no units were given.
         InvalidData: A value does not fit its field.
     """
+    shape = shape or shape_of(pipeline)
     where = _where(pipeline, ask.where or {})
     gaps = pipeline.gaps
     wanted: str | Sequence[ListedUnit]
@@ -79,8 +84,8 @@ async def plan_query(app: str, pipeline: Pipeline[Any], ask: Ask, call: Call, no
         app=app,
         pipeline=pipeline.name,
         space=pipeline.space,
-        shape=shape_of(pipeline),
-        definition=definition_hash(pipeline),
+        shape=shape,
+        definition=definition_hash(pipeline, shape),
         fields=tuple(pipeline.units.fields),
         key=pipeline.units.key,
         wanted=wanted,
@@ -110,10 +115,10 @@ def bindable(sql: str) -> str:
     return _PERCENT.sub(lambda found: found[0] if len(found[0]) > 1 else "%%", text)
 
 
-def definition_hash(pipeline: Pipeline[Any]) -> str:
+def definition_hash(pipeline: Pipeline[Any], shape: Shape) -> str:
     """What a plan was made from: the shape, the queries, key, lane and order. A plan of another one is stale."""
     gaps = pipeline.gaps
-    parts = [shape_of(pipeline).to_json(), repr((pipeline.key, pipeline.space, pipeline.lane, pipeline.order))]
+    parts = [shape.to_json(), repr((pipeline.key, pipeline.space, pipeline.lane, pipeline.order))]
     if isinstance(gaps, SqlGaps):
         parts += [pipeline.sql(gaps.wanted), "" if gaps.existing is None else pipeline.sql(gaps.existing)]
     if pipeline.cost:
@@ -121,8 +126,8 @@ def definition_hash(pipeline: Pipeline[Any]) -> str:
     return hashlib.sha256("\x00".join(parts).encode()).hexdigest()
 
 
-def check_fresh(stored: StoredPlan, pipeline: Pipeline[Any]) -> None:
-    """An open plan may be applied while its definition is the same and it is not too old.
+def check_fresh(stored: StoredPlan, pipeline: Pipeline[Any], shape: Shape) -> None:
+    """An open plan may be applied while its definition is the same, overrides included, and it is not too old.
 
     Raises:
         PlanStale: Plan again.
@@ -130,7 +135,7 @@ def check_fresh(stored: StoredPlan, pipeline: Pipeline[Any]) -> None:
     if stored.state != "open":
         return
     again = f"Plan again: penstock plan {pipeline.name}."
-    if stored.definition != definition_hash(pipeline):
+    if stored.definition != definition_hash(pipeline, shape):
         raise PlanStale(f"Plan {stored.id} was made from another definition of {pipeline.name}. {again}")
     if stored.window_over:
         raise PlanStale(f"Plan {stored.id} was admitted under a quota whose window has ended since. {again}")

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from penstock.model.attempt import Instant, PlanId, RunId, UnitId
 from penstock.model.quota import Quota
+from penstock.model.override import Override
 from penstock.ports.records import (
     Applied,
     AttemptRecord,
@@ -240,6 +241,18 @@ class Ledger(Protocol):
 
     async def forget(self, app: str, pipeline: str, keys: Sequence[str]) -> int:
         """Zero failures and waiting times of these units, so that they are gaps at once; returns how many."""
+        ...
+
+    async def overrides(self, app: str) -> Sequence[Override]:
+        """What is set instead of the code's figures, for the whole app first; as it was written, right or wrong."""
+        ...
+
+    async def set_override(self, override: Override) -> None:
+        """Set it, in the place of one of the same app, pipeline and name."""
+        ...
+
+    async def unset_override(self, app: str, pipeline: str | None, name: str) -> bool:
+        """Take it away; whether it was there."""
         ...
 
     async def run(self, run: RunId) -> StoredRun:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from penstock.model.attempt import PlanId, ProcessId, RunId
 from penstock.ports.records import Applied, QuotaUse
+from penstock.model.override import Override
 from penstock.testing.memory_gaps import Existing
 from penstock.testing.memory_plans import Plans
 from penstock.testing.memory_reading import Reading
@@ -39,6 +42,7 @@ class MemoryLedger(Plans, Reading):
         Reading.__init__(self, tables)
         self.movement = Movement(tables, self.budgets)
         self.workers: set[MemoryWorker] = set()
+        self._overrides: dict[tuple[str, str, str], Override] = {}
 
     async def open(self) -> None:
         """Nothing is needed."""
@@ -74,6 +78,20 @@ class MemoryLedger(Plans, Reading):
     async def quotas(self, app: str) -> Sequence[QuotaUse]:
         """Every quota in its present window."""
         return self.budgets.use(app)
+
+    async def overrides(self, app: str) -> Sequence[Override]:
+        """What is set, for the whole app first."""
+        return [row for (of_app, _, _), row in sorted(self._overrides.items()) if of_app == app]
+
+    async def set_override(self, override: Override) -> None:
+        """Set it, in the place of the one before."""
+        place = (override.app, override.pipeline or "", override.name)
+        at = datetime.fromtimestamp(self.tables.clock(), UTC)
+        self._overrides[place] = replace(override, changed_at=at, changed_by=override.changed_by or "memory")
+
+    async def unset_override(self, app: str, pipeline: str | None, name: str) -> bool:
+        """Take it away; whether it was there."""
+        return self._overrides.pop((app, pipeline or "", name), None) is not None
 
     def connection(self) -> AbstractAsyncContextManager[Any]:
         """Refused: there is no database.

@@ -217,7 +217,7 @@ class Plans:
         same = all(
             part.unit.id in versions and versions[part.unit.id] == part.source_version for part in new.units.values()
         )
-        if same and old.shape == new.shape and old.pipeline is new.pipeline:
+        if same and old.shape.code == new.shape.code and old.pipeline is new.pipeline:
             copy_steps(old, new)
 
     async def discard(self, plan: PlanId) -> None:

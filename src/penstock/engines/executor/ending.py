@@ -7,6 +7,7 @@ from typing import Any
 from penstock.definition.pipeline import Pipeline
 from penstock.engines.executor.carried import Carried, Slot, UnitFailure
 from penstock.model.attempt import Ended, Instant
+from penstock.model.shape import Shape
 from penstock.model.states import ErrorClass, EventType
 from penstock.planning.memory import Memory, remember
 from penstock.planning.retry import delay, policy_for
@@ -36,18 +37,23 @@ def end_record(run: Carried, ended: Ended, now: Instant, *, keep: bool, event: E
     )
 
 
-def unreadable(claimed: Claimed, pipeline: Pipeline[Any], why: str) -> EndRecord:
+def unreadable(claimed: Claimed, pipeline: Pipeline[Any], why: str, *, event: EventType | None) -> EndRecord:
     """The end of a run whose units do not fit the unit's class any more."""
-    memory = remember("failed", "data", keep=pipeline.remember)
+    memory = remember("failed", "data", keep=_longest(claimed.shape, pipeline))
     units = tuple(
         UnitEnd(no=held.no, verdict=memory.verdict, counts=memory.counts, first=memory.first, limit=memory.limit)
         for held in claimed.units
     )
-    return EndRecord(hold=claimed.hold, state="failed", units=units, error_class="data", error=why)
+    return EndRecord(hold=claimed.hold, state="failed", units=units, error_class="data", error=why, event=event)
+
+
+def _longest(shape: Shape, pipeline: Pipeline[Any]) -> float | None:
+    """The longest that a failure holds; shapes of older versions do not say it."""
+    return pipeline.remember if shape.remember is None else shape.remember
 
 
 def _unit_end(run: Carried, ended: Ended, slot: Slot) -> UnitEnd:
-    keep = run.pipeline.remember
+    keep = _longest(run.shape, run.pipeline)
     if (why := slot.failure) is not None:
         memory = remember("failed", why.error_class, keep=keep, until=why.not_before)
         return _end(

@@ -23,9 +23,10 @@ from penstock.engines.executor.resources import Resources
 from penstock.engines.executor.stubborn import leave_behind
 from penstock.engines.executor.watch import Culprit, LoopWatch
 from penstock.engines.local.effects import LocalEffects, Released
-from penstock.model.attempt import Ended, Instant, PlanId, RunId
+from penstock.model.attempt import Ended, Instant, PlanId, RunEnd, RunId
 from penstock.model.errors import InvalidData, LeaseLost, LedgerUnavailable, PenstockError
 from penstock.model.results import Event
+from penstock.model.shape import Shape
 from penstock.model.states import EventType
 from penstock.planning.drive import drive
 from penstock.ports.engine import Drained, OnEvent
@@ -55,6 +56,8 @@ class LocalEngine:
         on_event: Told of what happens here.
         wanted_events: Event types that go to the outbox as well.
         log_level: The least level that `ctx.log` keeps.
+        wanted_ends: Ends of runs that go to the outbox whatever their event.
+        shapes: The pipelines' shapes with the ledger's overrides in them; as the code says them by default.
         caller: How handlers are called; by default in the loop, in threads and in processes.
     """
 
@@ -71,6 +74,8 @@ class LocalEngine:
         on_event: OnEvent | None = None,
         wanted_events: frozenset[EventType] = frozenset(),
         log_level: int = 20,
+        wanted_ends: frozenset[RunEnd] = frozenset(),
+        shapes: Mapping[str, Shape] | None = None,
         caller: Caller | None = None,
     ) -> None:
         self._open_worker, self._registry, self._resources = open_worker, registry, resources
@@ -78,7 +83,8 @@ class LocalEngine:
         self._on_event, self._wanted, self._log_level = on_event, wanted_events, log_level
         self._log = structlog.get_logger("penstock.engine")
         self._caller, self._watches = caller or Caller(self._slots), caller is None
-        self._shapes = {name: shape_of(registry.pipelines[name]) for name in pipelines}
+        self._wanted_ends = wanted_ends
+        self._shapes = shapes or {name: shape_of(registry.pipelines[name]) for name in pipelines}
         self._carrying: dict[asyncio.Task[None], Carried | None] = {}
         self._wake = asyncio.Event()
         self._stopping = False
@@ -240,12 +246,16 @@ class LocalEngine:
             return None
         begun = claimed.claims > 1
         history = await worker.history(claimed.hold.run) if begun or claimed.copied else History()
-        shape = claimed.shape if history.attempts else self._shapes.get(claimed.pipeline) or shape_of(pipeline)
+        shape = claimed.shape
+        if not history.attempts:  # it has not begun: it goes over to what the code says now
+            now = self._shapes.get(claimed.pipeline) or shape_of(pipeline)
+            shape = shape if shape.code == now.code else now
         try:
             run = Carried(claimed, pipeline, shape, history)
         except InvalidData as error:  # the unit's class changed: what was planned fits it no more
             self._note(claimed)
-            return await worker.end(unreadable(claimed, pipeline, str(error)))
+            told = self._told("failed", "execution.failed")
+            return await worker.end(unreadable(claimed, pipeline, str(error), event=told))
         if task := asyncio.current_task():
             self._carrying[task] = run
         run.handing_over = self._stopping
@@ -272,7 +282,7 @@ class LocalEngine:
             ended,
             worker.now(),
             keep=keep and not self._stopping and self._stubborn is None,
-            event=event if event in self._wanted else None,
+            event=self._told(ended.state, event),
         )
         following = await worker.end(record)
         self._note(claimed)
@@ -285,6 +295,9 @@ class LocalEngine:
         """Remember that it ended here, unless the plan itself tells: that may have millions of runs."""
         if self._draining is None or claimed.plan != self._draining:
             self._ended.add(claimed.hold.run)
+
+    def _told(self, end: RunEnd, event: EventType) -> EventType | None:
+        return event if event in self._wanted or end in self._wanted_ends else None
 
     async def _pass_on(self, claimed: Claimed, why: str) -> None:
         """Let a run go that cannot go on here: for a process that can, or for later."""

@@ -7,6 +7,7 @@ from penstock.testing.contracts.ledger_batches import BatchContract
 from penstock.testing.contracts.ledger_claims import ClaimContract
 from penstock.testing.contracts.ledger_fences import FenceContract
 from penstock.testing.contracts.ledger_history import HistoryContract
+from penstock.testing.contracts.ledger_overrides import OverrideContract
 from penstock.testing.contracts.ledger_plans import PlanContract
 from penstock.testing.contracts.ledger_quotas import QuotaContract
 from penstock.testing.contracts.ledger_reading import ReadingContract
@@ -27,6 +28,7 @@ class LedgerContract(
     BatchContract,
     QuotaContract,
     ReadingContract,
+    OverrideContract,
 ):
     """What `ports.ledger` promises, one test a promise.
 

@@ -1,0 +1,14 @@
+-- Figures that an operator set instead of the code's.
+
+-- name: overrides
+select app, nullif(pipeline, '') as pipeline, name, value, note, changed_at, changed_by
+from penstock.overrides where app = %(app)s order by overrides.pipeline, name;
+
+-- name: set_override
+insert into penstock.overrides (app, pipeline, name, value, note, changed_by)
+values (%(app)s, %(pipeline)s, %(name)s, %(value)s, %(note)s, coalesce(%(by)s, current_user))
+on conflict (app, pipeline, name) do update
+set value = excluded.value, note = excluded.note, changed_by = excluded.changed_by;
+
+-- name: unset_override
+delete from penstock.overrides where app = %(app)s and pipeline = %(pipeline)s and name = %(name)s returning name;
