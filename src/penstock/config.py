@@ -15,11 +15,15 @@ from typing import Any, Final, TypeGuard
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from penstock.model.errors import SettingError
+from penstock.model.notifying import Notify, parse_notify
 
 FILE: Final = "penstock.yaml"
 LEVELS: Final = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 _PASSWORD: Final = re.compile(r"((?:^|&)password=)[^&]*")
 POSTGRES: Final = ("HOST", "PORT", "DATABASE", "USER", "PASSWORD")
+
+
+NO_SETTINGS: Final = ("file", "sources", "user", "notify")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,7 @@ class Settings:
     file: Path | None = None
     sources: Mapping[str, str] = field(default_factory=dict[str, str])
     user: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    notify: Notify | None = None
 
     @property
     def level(self) -> int:
@@ -52,11 +57,11 @@ class Settings:
 
     def shown(self) -> list[tuple[str, str, str]]:
         """Name, value and source of each setting; passwords are left out of it."""
-        names = [f.name for f in fields(self) if f.name not in ("file", "sources", "user")]
+        names = [f.name for f in fields(self) if f.name not in NO_SETTINGS]
         return [(name, _show(name, getattr(self, name)), self.sources.get(name, "default")) for name in names]
 
 
-SETTABLE: Final = tuple(f.name for f in fields(Settings) if f.name not in ("file", "sources", "user"))
+SETTABLE: Final = tuple(f.name for f in fields(Settings) if f.name not in NO_SETTINGS)
 
 
 def load_settings(
@@ -101,6 +106,7 @@ def load_settings(
         file=file,
         sources={name: source for name, (_, source) in found.items()},
         user=body.get("settings") or {},
+        notify=parse_notify(body.get("notify"), file),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,11 @@ from penstock.engines.local.engine import LocalEngine
 from penstock.ledger.migrate import upgrade
 from penstock.ledger.postgres import PostgresLedger
 from penstock.model.errors import SettingError
+from penstock.model.notifying import Notify
 from penstock.model.states import EventType
 from penstock.operations.client import Client
 from penstock.operations.delivering import Deliveries
+from penstock.operations.noticing import Notices
 from penstock.ports.engine import OnEvent
 
 
@@ -103,16 +105,11 @@ async def open_client(
         handlers: What the app wants called after events.
         database: The database, when it is known already.
     """
-    found = database if database is not None else await asyncio.to_thread(find_database, settings)
-    say(found.notice)
-    await asyncio.to_thread(upgrade, found.url)
-    ledger = PostgresLedger(found.url, size=max(10, settings.lanes + 6))
-    await ledger.open()
-    try:
-        async with client_on(registry, settings, ledger, handlers or {}) as client:
-            yield client
-    finally:
-        await ledger.close()
+    async with (
+        open_ledger(settings, database) as ledger,
+        client_on(registry, settings, ledger, handlers or {}) as client,
+    ):
+        yield client
 
 
 @asynccontextmanager
@@ -124,7 +121,9 @@ async def client_on(
 ) -> AsyncGenerator[Client]:
     """A client on an open ledger, with the local engine behind it."""
     resources = Resources(registry, lambda: user_settings(registry.settings or object, settings))
-    deliveries = Deliveries(registry.name, ledger, resources.call, handlers)
+    notices = None if settings.notify is None else notices_on(registry.name, ledger, settings.notify)
+    before = None if notices is None else notices.collect
+    deliveries = Deliveries(registry.name, ledger, resources.call, handlers, before)
 
     @asynccontextmanager
     async def open_engine(
@@ -144,8 +143,10 @@ async def client_on(
             wanted_events=frozenset(handlers),
             log_level=settings.level,
             shapes=shapes,
+            wanted_ends=frozenset() if settings.notify is None else settings.notify.ends,
         )
-        async with deliveries.running(), engine:
+        telling = nullcontext() if notices is None else notices.running()
+        async with telling, deliveries.running(), engine:
             yield engine
 
     client = Client(registry, ledger, open_engine, resources.call, lanes=settings.lanes)
@@ -154,3 +155,24 @@ async def client_on(
         yield client
     finally:
         await resources.close()
+
+
+def notices_on(app: str, ledger: PostgresLedger, notify: Notify) -> Notices:
+    """An app's notices on an open ledger."""
+    from penstock.observers.apprise_notices import AppriseSender
+
+    return Notices(app, ledger, AppriseSender(notify), notify)
+
+
+@asynccontextmanager
+async def open_ledger(settings: Settings, database: Database | None = None) -> AsyncGenerator[PostgresLedger]:
+    """The ledger that the settings say, migrated first."""
+    found = database if database is not None else await asyncio.to_thread(find_database, settings)
+    say(found.notice)
+    await asyncio.to_thread(upgrade, found.url)
+    ledger = PostgresLedger(found.url, size=max(10, settings.lanes + 6))
+    await ledger.open()
+    try:
+        yield ledger
+    finally:
+        await ledger.close()

@@ -45,7 +45,8 @@ def test_a_set_figure_holds_from_the_next_plan_on_and_unset_the_codes_again(cli:
 
 
 def test_plain_sql_does_as_well(cli: Cli, url: str) -> None:
-    ask(cli, "insert into penstock.overrides (app, pipeline, name, value) values ('reports', '', 'retry.data.attempts', '2'),"
+    ask(cli, "insert into penstock.overrides (app, pipeline, name, value) values"
+             " ('reports', '', 'retry.data.attempts', '2'),"
              " ('reports', '', 'retry.data.first', '0')")  # fmt: skip
     assert attempts(cli) == 2
     before = cli("overrides", "list", "--json").json[0]

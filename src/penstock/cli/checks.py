@@ -135,6 +135,7 @@ def _work(session: Session) -> Iterator[Check]:
         yield Check("runs", "ok", states)
     yield _plans(health)
     yield from _overrides(session)
+    yield from _notices(session)
     if health["outbox"]:
         says = f"{counted(health['outbox'], 'event')} not handed over"
         yield Check("events", "warning", says, "they are handed over while penstock run or apply works")
@@ -150,6 +151,20 @@ def _overrides(session: Session) -> Iterator[Check]:
         yield Check("overrides", "problem", " ".join(faults), "penstock overrides list shows all; nothing is planned")
     elif count:
         yield Check("overrides", "ok", f"{counted(count, 'figure')} set instead of the code's")
+
+
+def _notices(session: Session) -> Iterator[Check]:
+    notify = session.settings.notify
+    if notify is None:
+        return
+    from penstock.cli.notifying import state_of
+
+    late = [one for one in state_of(session) if one.error]
+    if late:
+        says = "; ".join(f"{one.waiting:,} wait for {one.target}: {one.error}" for one in late)
+        yield Check("notices", "warning", says, "penstock notify test tries the setting; nothing is lost")
+    else:
+        yield Check("notices", "ok", f"told to {', '.join(notify.targets)}")
 
 
 def _processes(health: Mapping[str, Any]) -> Check:

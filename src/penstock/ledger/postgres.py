@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from penstock.ledger.control import Control
+from penstock.ledger.noticing import Noticing
 from penstock.ledger.overriding import Overriding
 from penstock.ledger.plans import Plans
 from penstock.ledger.queries import load
@@ -16,7 +17,7 @@ from penstock.model.attempt import PlanId, RunId
 from penstock.ports.records import Applied, LogRecord
 
 
-class PostgresLedger(Plans, Reading, Control, Overriding):
+class PostgresLedger(Plans, Reading, Control, Overriding, Noticing):
     """See `ports.ledger.Ledger`; open it before use, close it after.
 
     Args:

@@ -11,6 +11,7 @@
     │   ├── Conflict           it is there, but its state forbids what was asked
     │   ├── LedgerUnavailable  the database does not answer
     │   └── LeaseLost          another process has taken this work over
+    ├── NotDelivered       a notice could not be handed over; it is kept and tried again
     └── StepError          what a handler raises; its error_class decides what happens next
         ├── NetworkError   network     ├── RateLimited  rate_limit
         ├── QuotaSpent     quota       ├── InvalidData  data
@@ -43,6 +44,10 @@ class SettingError(PenstockError):
 
 class PlanStale(PenstockError):  # noqa: N818 - the name is the API's
     """The plan no longer fits: its definition changed, or it is more than 24 hours old. Plan again."""
+
+
+class NotDelivered(PenstockError):  # noqa: N818 - reads as what it says
+    """A notice could not be handed over; it is kept and tried again. The message holds no secret."""
 
 
 class LedgerError(PenstockError):

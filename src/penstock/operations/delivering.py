@@ -28,6 +28,7 @@ class Deliveries:
         ledger: Where the outbox is.
         call: Calls a function with its parameters filled by type, but for those given.
         handlers: What is called, by type.
+        before: Called before events are taken away, so that whoever else wants them has them.
     """
 
     def __init__(
@@ -36,14 +37,16 @@ class Deliveries:
         ledger: Ledger,
         call: Callable[..., Awaitable[Any]],
         handlers: Mapping[EventType, Sequence[Callable[..., Any]]],
+        before: Callable[[], Awaitable[object]] | None = None,
     ) -> None:
+        self._before = before
         self._app, self._ledger, self._call, self._handlers = app, ledger, call, handlers
         self._log = structlog.get_logger("penstock.events")
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Deliver in the background, and what is left at the end."""
-        if not self._handlers:
+        if not self._handlers and self._before is None:
             yield
             return
         task = asyncio.create_task(self._loop(), name="penstock-deliveries")
@@ -66,6 +69,8 @@ class Deliveries:
         """Hand over what is in the outbox now; returns how many were."""
         count = 0
         while found := await self._ledger.events(self._app, 100):
+            if self._before is not None:
+                await self._before()
             handed: list[UUID] = []
             for event_id, kind, at, run in found:
                 stored = await self._ledger.run(run)

@@ -1,0 +1,1 @@
+"""Who is told of what happens: one file per kind of listener."""
