@@ -10,8 +10,8 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from penstock.model.attempt import Instant, PlanId, RunId, UnitId
-from penstock.model.quota import Quota
 from penstock.model.override import Override
+from penstock.model.quota import Quota
 from penstock.ports.records import (
     Applied,
     AttemptRecord,

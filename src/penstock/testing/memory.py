@@ -11,8 +11,8 @@ from typing import Any
 from uuid import UUID
 
 from penstock.model.attempt import PlanId, ProcessId, RunId
-from penstock.ports.records import Applied, QuotaUse
 from penstock.model.override import Override
+from penstock.ports.records import Applied, QuotaUse
 from penstock.testing.memory_gaps import Existing
 from penstock.testing.memory_plans import Plans
 from penstock.testing.memory_reading import Reading
