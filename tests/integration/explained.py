@@ -10,7 +10,9 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-SMALL = frozenset({"installation", "spaces", "pipelines", "shapes", "plans", "processes", "quotas"})
+SMALL = frozenset(
+    {"installation", "spaces", "pipelines", "shapes", "plans", "processes", "quotas", "overrides", "notice_targets"}
+)
 """Tables that stay small however long a ledger is used; every other one must be read by an index."""
 CUSTOM_PLANS = 5
 """How often PostgreSQL plans a prepared statement for its values before it considers one plan for all values."""

@@ -8,7 +8,7 @@ do $$
 declare t text;
 begin
   foreach t in array array['lanes', 'units', 'runs', 'run_units', 'active', 'attempts', 'calls', 'logs', 'onces', 'outbox',
-      'plan_items'] loop
+      'notices',      'plan_items'] loop
     execute format('alter table %I set unlogged', t);
   end loop;
 end $$;
@@ -64,6 +64,10 @@ insert into logs (run_id, step, attempt, at, level, message)
   select i, 'a', 1, made, 'info', 'said' from seeds where i > 600000 and j <= 264 order by i;
 insert into outbox (app, type, at, run_id)
   select 'big', 'execution.failed', made, i from seeds where i > 800000 and state = 'failed' order by i;
+insert into notice_targets (app, target) values ('big', 'mail'), ('big', 'chat');
+insert into notices (app, target, event_id, at, run_id, batch)
+  select app, target, event_id, at, run_id, case when target = 'chat' then '00000000-0000-0000-0000-000000000001'::uuid end
+  from outbox cross join unnest(array['mail', 'chat']) target;
 insert into plans (pipeline_id, shape_id, definition) values (1, 1, 'd'), (1, 1, 'd');
 insert into plans (pipeline_id, shape_id, definition) select 1, 1, 'd' from generate_series(1, 100) i;
 insert into plan_items (plan_id, position, run_no, key, unit, lane, rank, priority, reason, rev)

@@ -25,6 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 # What million_runs.sql makes.
 ENDED, RUNNING, WAITING, FIRST_SCHEDULED = 500_000, 900_001, 900_065, 950_000
 MINE = 201
+BATCH = "00000000-0000-0000-0000-000000000001"
 HELD = [Hold(run=RunId(run), lane=run % 20_000 + 1, fence=1) for run in range(RUNNING, RUNNING + 64)]
 SPACES = [1, 2, 3]
 
@@ -189,6 +190,25 @@ HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
     "control.cancel": [(20, {"runs": [FIRST_SCHEDULED]}), (20, {"runs": [RUNNING]}), (20, {"runs": [WAITING]})],
     "control.forget": [(8, {"app": "big", "pipeline": "p1", "keys": ['{"n":5}']})],
     "control.notify": [(0, {"topic": "work"})],
+    "overrides.overrides": [(0, {"app": "big"})],
+    "overrides.set_override": [
+        (0, {"app": "big", "pipeline": "", "name": "n", "value": "1", "note": None, "by": None}),
+    ],
+    "overrides.unset_override": [(0, {"app": "big", "pipeline": "", "name": "n"})],
+    "notices.unnoticed": [(1, {"app": "big"}), (0, {"app": "small"})],
+    "notices.take_target": [
+        (1, {"app": "big", "target": "mail", "lease": 90.0, "collect": 60.0, "whole": False}),
+        (0, {"app": "big", "target": "gone", "lease": 90.0, "collect": 60.0, "whole": True}),
+    ],
+    "notices.batch_runs": [(10 * 8, {"batch": BATCH, "limit": 10})],
+    "notices.refused": [(0, {"app": "big", "target": "mail", "error": "e", "wait": 30.0})],
+    "notices.drop_target": [(0, {"app": "big", "target": "mail"})],
+    "watching.pipelines": [(3 * (2_000 + 10_001), {})],
+    "watching.queue": [(2 * 10_001, {})],
+    "watching.lanes": [(500 * 8, {})],
+    "watching.failures": [(3 * 1_000, {})],
+    "watching.processes": [(200, {})],
+    "watching.notices": [(10_001, {})],
 }
 
 # Queries that may read more: why, which large tables they may read whole, and with which values they are tried.
@@ -205,6 +225,28 @@ COLD: dict[str, tuple[str, set[str], dict[str, Any] | None]] = {
         {"active", "runs"},
         {"older_than": timedelta(0)},
     ),
+    "notices.collect": (
+        "takes all that is new in the outbox, once",
+        {"outbox"},
+        {"app": "big", "targets": ["mail"], "ends": ["failed"]},
+    ),
+    "notices.mark_batch": (
+        "marks all that waits for a target, once a message",
+        {"notices"},
+        {"app": "big", "target": "mail", "batch": BATCH},
+    ),
+    "notices.batch_counts": ("counts the runs of one message", set(), {"batch": BATCH}),
+    "notices.told": (
+        "forgets the runs of one message",
+        set(),
+        {"batch": BATCH, "app": "big", "target": "mail", "every": 0.0},
+    ),
+    "notices.waiting": ("counts all that waits, when somebody asks", {"notices"}, {"app": "big"}),
+    "notices.drop_notices": (
+        "forgets all that waits for a target, when somebody says so",
+        {"notices"},
+        {"app": "big", "target": "mail"},
+    ),
     "control.live_of_plan": ("lists the runs of one plan, to cancel them all", set(), {"plan": 118}),
     "control.set_held": (
         "changes the scheduled runs of one plan or pipeline, when somebody pauses it",
@@ -218,7 +260,16 @@ COLD: dict[str, tuple[str, set[str], dict[str, Any] | None]] = {
     ),
 }
 # gaps.sql reads the user's tables: benchmarks.plans measures it.
-TOPICS = ("work", "reading", "plans", "control", "pruning")
+TOPICS = (
+    "work",
+    "reading",
+    "plans",
+    "control",
+    "overrides",
+    "notices",
+    "watching",
+    "pruning",
+)
 
 # Question → how many rows of large tables it may read; all ask for 50 runs.
 RUNS: dict[str, tuple[int, dict[str, Any]]] = {
@@ -246,6 +297,12 @@ LISTS_OF_LIVE: dict[str, dict[str, Any]] = {
     "scheduled": {"pipeline": "p1", "states": ["scheduled"]},
     "scheduled of a plan": {"plan": PlanId(118), "states": ["scheduled"]},
 }
+STATISTICS = {
+    "v1_daily_runs": 4 * 86_400 * 2,
+    "v1_daily_failures": 86_400,
+    "v1_daily_steps": 4 * 86_400 * 2,
+}
+"""View → rows of large tables that the question for one day of one pipeline may read: its runs and their attempts."""
 FEW = 3_000
 """Rows whose sorting costs nothing that could be felt."""
 
@@ -313,6 +370,18 @@ def test_lists_of_what_is_live_read_no_history(
     work = work_of(ledger, *asked(LISTS_OF_LIVE[question], newest), often=False)
     assert work.scanned <= {"active"}, work.plan
     assert work.read <= 220_000, work.plan
+
+
+@pytest.mark.parametrize("view", STATISTICS)
+def test_a_day_of_the_history_is_found_by_an_index(
+    ledger: psycopg.Connection[Any], newest: datetime, view: str
+) -> None:
+    statement = f"select * from penstock.{view} where app = %(app)s and pipeline = %(pipeline)s and day = %(day)s"
+    binds = {"app": "big", "pipeline": "p2", "day": (newest - timedelta(days=1, hours=6)).date()}
+    work = work_of(ledger, statement, binds, often=False)
+    assert work.returned, work.plan
+    assert work.scanned == frozenset(), work.plan
+    assert work.read <= STATISTICS[view], (work.read, work.plan)
 
 
 @pytest.mark.parametrize("query", [query for query, (_, _, binds) in COLD.items() if binds is not None])

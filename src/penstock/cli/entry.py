@@ -22,6 +22,7 @@ from penstock.cli import (
     running,
     starting,
     steering,
+    top,
 )
 from penstock.cli.faults import report
 from penstock.cli.options import AppOption, Choices, group
@@ -71,6 +72,7 @@ for module in (
     databases,
     configuring,
     examining,
+    top,
 ):
     module.register(cli)
 

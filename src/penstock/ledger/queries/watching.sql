@@ -22,18 +22,13 @@ cross join lateral (
 order by q.app, q.name;
 
 -- name: queue
--- Units that wait for their lane, at most 10,001 of each lane space; those of runs under way are not among them.
-select s.app, s.name as space, w.units as queued, w.lanes
-from penstock.spaces s cross join lateral (
-  select count(*) as units, count(distinct x.lane_id) as lanes from (
-    select l.lane_id from (
-      select y.lane_id, y.run_id from penstock.lanes y where y.space_id = s.space_id and y.next_at is not null
-      union all
-      select y.lane_id, y.run_id from penstock.lanes y where y.run_id is not null and y.next_at is null
-        and y.space_id = s.space_id
-    ) l join penstock.active a using (lane_id)
-    where not a.held and a.run_id is distinct from l.run_id limit 10001) x) w
-where w.units > 0 order by s.app, s.name;
+-- Units that wait for their lane, by lane space; at most 10,001 of them all are counted.
+select s.app, s.name as space, count(*) as queued, count(distinct x.lane_id) as lanes
+from (
+  select a.lane_id, a.run_id from penstock.active a where not a.held order by a.lane_id, a.rank, a.run_id limit 10001) x
+cross join lateral (select y.space_id, y.run_id from penstock.lanes y where y.lane_id = x.lane_id limit 1) l
+join penstock.spaces s using (space_id)
+where x.run_id is distinct from l.run_id group by 1, 2 order by 1, 2;
 
 -- name: lanes
 -- Lanes that hold a run, the oldest runs first: the step that executes, or what it waits for.

@@ -1,6 +1,6 @@
 -- Notices to people: taken from the outbox once for each target, and kept until that target has them.
 alter table outbox add column noticed boolean not null default false;
-create index outbox_unnoticed on outbox (app) where not noticed;
+create index outbox_unnoticed on outbox (app, at) where not noticed;
 
 create table notices (
   app text not null, target text collate "C" not null, event_id uuid not null,
@@ -8,7 +8,7 @@ create table notices (
   primary key (app, target, event_id)
 );
 create index notices_oldest on notices (app, target, at);
-create index notices_batch on notices (batch) where batch is not null;
+create index notices_batch on notices (batch, at, run_id) where batch is not null;
 comment on table notices is 'Ends of runs that a target was not told of yet.';
 comment on column notices.batch is 'The message that last tried to tell it.';
 

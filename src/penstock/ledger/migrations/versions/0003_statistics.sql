@@ -3,7 +3,7 @@ create index runs_ended on runs (pipeline_id, finished_at) where finished_at is 
 create index runs_failed_at on runs (pipeline_id, failed_at) where failed_at is not null;
 
 -- A view goes from the days of a pipeline to the runs that ended on each, so that a condition on pipeline and day reads
--- those only. Days are of UTC.
+-- those only; "offset 0" keeps a run's attempts from being joined the other way round. Days are of UTC.
 create function ended_days(p_pipeline int) returns setof date language sql stable rows 400 as $$
   select generate_series(date_trunc('day', min(r.finished_at) at time zone 'UTC'), max(r.finished_at) at time zone 'UTC',
     interval '1 day')::date
@@ -60,7 +60,7 @@ create view v1_daily_steps as
       count(*) filter (where a.state = 'failed') as failed,
       percentile_cont(0.5) within group (order by extract(epoch from a.finished_at - a.started_at)::float8) as p50_seconds,
       percentile_cont(0.95) within group (order by extract(epoch from a.finished_at - a.started_at)::float8) as p95_seconds
-    from runs r join attempts a using (run_id)
+    from runs r cross join lateral (select * from attempts y where y.run_id = r.run_id offset 0) a
     where r.pipeline_id = q.pipeline_id and r.finished_at >= d.day::timestamp at time zone 'UTC'
       and r.finished_at < (d.day + 1)::timestamp at time zone 'UTC'
       and a.copied_from is null and a.state in ('done', 'failed', 'held', 'cancelled')
