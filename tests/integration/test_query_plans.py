@@ -235,10 +235,10 @@ COLD: dict[str, tuple[str, set[str], dict[str, Any] | None]] = {
         {"notices"},
         {"app": "big", "target": "mail", "batch": BATCH},
     ),
-    "notices.batch_counts": ("counts the runs of one message", set(), {"batch": BATCH}),
+    "notices.batch_counts": ("counts the runs of one message", {"notices"}, {"batch": BATCH}),
     "notices.told": (
         "forgets the runs of one message",
-        set(),
+        {"notices"},
         {"batch": BATCH, "app": "big", "target": "mail", "every": 0.0},
     ),
     "notices.waiting": ("counts all that waits, when somebody asks", {"notices"}, {"app": "big"}),

@@ -186,13 +186,17 @@ class Client:
         *,
         lanes: int | None = None,
         on_event: OnEvent | None = None,
+        stay: bool = False,
     ) -> frozenset[RunId]:
-        """Carry out what is there already, until nothing is left; returns the runs that were ended here."""
+        """Carry out what is there already, whoever planned it, until nothing is left; returns the runs ended here.
+
+        With `stay` it goes on until `stop`, and returns none.
+        """
         names = [p.name for p in pipelines] if pipelines is not None else list(self._registry.pipelines)
         async with self._open_engine(names, slots=lanes, on_event=self._hear(on_event)) as engine:
             self._engines.add(engine)
             try:
-                return (await engine.drain()).ended
+                return (await engine.drain(stay=stay)).ended
             finally:
                 self._engines.discard(engine)
 

@@ -26,11 +26,11 @@ class Drained:
 class Engine(Protocol):
     """Carries out runs of some pipelines while its context is entered."""
 
-    async def drain(self, plan: PlanId | None = None) -> Drained:
+    async def drain(self, plan: PlanId | None = None, *, stay: bool = False) -> Drained:
         """Carry out what is there until nothing is left to do but what is deferred.
 
-        With `plan`, that plan's runs are waited for even where another process carries them. Returns early after
-        `stop`.
+        With `plan`, that plan's runs are waited for even where another process carries them. With `stay`, work that
+        comes later is waited for too, and nothing is counted. Returns early after `stop`.
         """
         ...
 

@@ -87,7 +87,7 @@ class LocalEngine:
         self._shapes = shapes or {name: shape_of(registry.pipelines[name]) for name in pipelines}
         self._carrying: dict[asyncio.Task[None], Carried | None] = {}
         self._wake = asyncio.Event()
-        self._stopping = False
+        self._stopping = self._staying = False
         self._stubborn: str | None = None
         self._soon = max((shape.max_wait for shape in self._shapes.values()), default=0.0)
         self._ended: set[RunId] = set()
@@ -116,8 +116,9 @@ class LocalEngine:
         await self._caller.close()
         await self._worker.close()
 
-    async def drain(self, plan: PlanId | None = None) -> Drained:
-        """Carry out what is there until nothing is left; see `ports.engine`."""
+    async def drain(self, plan: PlanId | None = None, *, stay: bool = False) -> Drained:
+        """Carry out what is there until nothing is left, or until it is stopped; see `ports.engine`."""
+        self._staying = stay
         self._draining = plan
         while True:
             try:
@@ -126,7 +127,8 @@ class LocalEngine:
                 if self._worker.lost:
                     await self._start_over()
                 claimed = await self._fill()
-                if not self._carrying and not claimed and (self._stopping or await self._is_over(plan)):
+                idle = not self._carrying and not claimed
+                if idle and (self._stopping or (not stay and await self._is_over(plan))):
                     break
                 await self._rest(claimed)
             except LedgerUnavailable as error:
@@ -292,8 +294,8 @@ class LocalEngine:
         return following
 
     def _note(self, claimed: Claimed) -> None:
-        """Remember that it ended here, unless the plan itself tells: that may have millions of runs."""
-        if self._draining is None or claimed.plan != self._draining:
+        """Remember that it ended here, unless the plan itself tells (it may have millions), or this stays for weeks."""
+        if not self._staying and claimed.plan != self._draining:
             self._ended.add(claimed.hold.run)
 
     def _told(self, end: RunEnd, event: EventType) -> EventType | None:

@@ -28,8 +28,8 @@ select count(*) as n from final;
 
 -- name: unnoticed
 -- Whether there is anything to take, asked often and answered by an index.
-select exists (
-  select from penstock.outbox o where o.app = %(app)s and not o.noticed order by o.at limit 1) as there;
+select count(*) as there from (
+  select from penstock.outbox o where o.app = %(app)s and not o.noticed order by o.at limit 1) x;
 
 -- name: take_target
 update penstock.notice_targets t set next_at = clock_timestamp() + %(lease)s * interval '1 s'

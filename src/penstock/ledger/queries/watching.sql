@@ -23,12 +23,15 @@ order by q.app, q.name;
 
 -- name: queue
 -- Units that wait for their lane, by lane space; at most 10,001 of them all are counted.
-select s.app, s.name as space, count(*) as queued, count(distinct x.lane_id) as lanes
+select s.app, s.name as space, sum(w.n)::bigint as queued, count(*) as lanes
 from (
-  select a.lane_id, a.run_id from penstock.active a where not a.held order by a.lane_id, a.rank, a.run_id limit 10001) x
-cross join lateral (select y.space_id, y.run_id from penstock.lanes y where y.lane_id = x.lane_id limit 1) l
-join penstock.spaces s using (space_id)
-where x.run_id is distinct from l.run_id group by 1, 2 order by 1, 2;
+  select x.lane_id, min(l.space_id) as space_id, count(*) as n
+  from (
+    select a.lane_id, a.run_id from penstock.active a where not a.held
+    order by a.lane_id, a.rank, a.run_id limit 10001) x
+  cross join lateral (select y.space_id, y.run_id from penstock.lanes y where y.lane_id = x.lane_id limit 1) l
+  where x.run_id is distinct from l.run_id group by x.lane_id) w
+join penstock.spaces s using (space_id) group by 1, 2 order by 1, 2;
 
 -- name: lanes
 -- Lanes that hold a run, the oldest runs first: the step that executes, or what it waits for.
