@@ -72,11 +72,68 @@ alter table aegis_reports
     add column if not exists notice text,
     add column if not exists generated_at timestamptz not null default now();
 
--- Bank-periods to be done before others: the higher number first.
+-- What is to be done before the rest, the higher number first: of a bank, of a period, or of a bank's period. What is null
+-- stands for all of them; the narrowest row that fits holds.
 create table if not exists aegis_priorities (
-    bank_id integer not null,
-    fiscal_year integer not null,
-    quarter varchar not null,
-    priority integer not null,
-    unique (bank_id, fiscal_year, quarter)
+    bank_id integer,
+    fiscal_year integer,
+    quarter varchar check (quarter in ('Q1', 'Q2', 'Q3', 'Q4')),
+    priority integer not null
 );
+
+-- A table of an earlier version takes a bank's quarter only.
+do $$
+begin
+    if exists (
+        select from pg_attribute where attrelid = 'aegis_priorities'::regclass and attname = 'bank_id' and attnotnull
+    ) then
+        alter table aegis_priorities
+            alter column bank_id drop not null,
+            alter column fiscal_year drop not null,
+            alter column quarter drop not null;
+    end if;
+    if not exists (select from pg_constraint where conname = 'aegis_priorities_says_what') then
+        alter table aegis_priorities add constraint aegis_priorities_says_what check (
+            num_nonnulls(bank_id, fiscal_year) > 0 and (quarter is null or fiscal_year is not null)
+        );
+    end if;
+end $$;
+
+create unique index if not exists aegis_priorities_of
+    on aegis_priorities (bank_id, fiscal_year, quarter) nulls not distinct;
+
+-- How it stands with each bank, and what its runs of the last 30 days came to.
+create or replace view aegis_bank_statistics as
+select
+    b.bank_symbol,
+    b.periods,
+    coalesce(m.reports, 0) as reports,
+    m.last_report_at,
+    coalesce(r.completed, 0) as completed_30_days,
+    coalesce(r.failed, 0) as failed_30_days,
+    r.p50_seconds,
+    r.p95_seconds,
+    r.last_error
+from (
+    select bank_symbol, count(*) as periods
+    from aegis_data_availability
+    where 'transcripts' = any (database_names)
+    group by bank_symbol
+) b
+left join (
+    select bank_symbol, count(*) as reports, max(generated_at) as last_report_at
+    from aegis_reports
+    group by bank_symbol
+) m using (bank_symbol)
+left join (
+    select
+        v.lane as bank_symbol,
+        count(*) filter (where v.state = 'completed') as completed,
+        count(*) filter (where v.state in ('failed', 'partial')) as failed,
+        percentile_cont(0.5) within group (order by v.seconds) filter (where v.state = 'completed') as p50_seconds,
+        percentile_cont(0.95) within group (order by v.seconds) filter (where v.state = 'completed') as p95_seconds,
+        (array_agg(v.error order by v.number desc) filter (where v.error is not null))[1] as last_error
+    from penstock.v1_runs v
+    where v.app = 'aegis' and v.pipeline = 'aegis_reports' and v.finished_at >= now() - interval '30 days'
+    group by v.lane
+) r using (bank_symbol);
