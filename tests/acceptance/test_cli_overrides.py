@@ -116,3 +116,45 @@ def test_a_wrong_row_in_the_table_is_named_and_nothing_is_planned(cli: Cli, url:
     assert cli("plan").status == 0
     cli("overrides", "unset", "timeout", "--pipeline", "gone")
     assert cli("overrides", "list").status == 0
+
+
+PRICED = """
+from typing import NamedTuple
+import penstock as ps
+
+class Item(NamedTuple):
+    n: int
+
+calls = ps.Quota("calls", 10, reserve=1)
+items = ps.Pipeline("items", Item, gaps=ps.SqlGaps("select n from generate_series(1, 4) n"), cost={calls: 1})
+
+@items.step
+async def make(item: Item, ctx: ps.Context[Item]) -> None:
+    async with ctx.spend(calls, 1):
+        pass
+
+app = ps.App("priced", [items])
+"""
+
+
+def test_a_quotas_figures_hold_at_once(cli: Cli, url: str) -> None:
+    cli.write("priced.py", PRICED)
+    cli.set("PENSTOCK_APP", "priced.py")
+    cli("plan")
+    assert cli("overrides", "set", "quota.calls.limit", "3").status == 0
+    cli("overrides", "set", "quota.calls.reserve", "0.5")
+    ask(
+        cli,
+        "insert into penstock.overrides (app, pipeline, name, value) values ('other', '', 'quota.calls.limit', '1')",
+    )
+    (quota,) = cli("quota", "--json").json
+    assert (float(quota["limit"]), float(quota["reserve"])) == (3.0, 0.5)
+    told = cli("run", "--json")
+    assert (told.status, told.json["counts"]) == (0, {"completed": 2})
+    cli("overrides", "unset", "quota.calls.limit")
+    ask(cli, "update penstock.overrides set value = 'lots' where name = 'quota.calls.reserve'")
+    (quota,) = cli("quota", "--json").json
+    assert (float(quota["limit"]), float(quota["reserve"])) == (10.0, 1.0)
+    told = cli("plan")
+    assert told.status == 2
+    assert "Override quota.calls.reserve = 'lots' of app priced: an amount" in told.err

@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import Final, Literal, TypeAlias
 
@@ -23,6 +23,7 @@ MOST_ATTEMPTS: Final = 1_000
 HIGHEST_FACTOR: Final = 1_000.0
 LONGEST: Final = 366 * 86_400.0
 _SPAN: Final = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d)?", re.ASCII)
+_AMOUNT: Final = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?")
 _SECONDS: Final = {None: 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3_600.0, "d": 86_400.0}
 _STEP: Final = re.compile(r"step\.(?P<step>.+?)\.(?P<rest>retry\..+|timeout)")
 KINDS: Final = (
@@ -158,13 +159,10 @@ def _timeout(override: Override) -> float | None:
 
 
 def _amount(override: Override) -> Decimal:
-    try:
-        amount = Decimal(override.value.strip())
-    except InvalidOperation:
-        amount = Decimal("nan")
-    if not amount.is_finite() or amount < 0:
-        raise fault(override, "an amount: a number of 0 or more")
-    return amount
+    text = override.value.strip()
+    if not _AMOUNT.fullmatch(text):  # as SQL reads it too
+        raise fault(override, "an amount: a number of 0 or more, such as 12.50")
+    return Decimal(text)
 
 
 def _span(override: Override) -> float:

@@ -32,3 +32,18 @@ begin
   end if;
   execute v_after;
 end $$;
+
+-- A quota's figures may be set too. A row that is no amount is refused when somebody plans; runs at work then have the
+-- code's figure.
+create or replace function quota_limits(p_quota int, out amount numeric, out reserve numeric) language sql stable as $$
+  select coalesce(l.amount, q.amount), least(coalesce(r.amount, q.reserve), coalesce(l.amount, q.amount))
+  from quotas q
+  left join lateral (
+    select case when o.value ~ '^\s*[0-9]+(\.[0-9]+)?\s*$' then o.value::numeric end as amount from overrides o
+    where o.app = q.app and o.pipeline = '' and o.name = 'quota.' || q.name || '.limit') l on true
+  left join lateral (
+    select case when o.value ~ '^\s*[0-9]+(\.[0-9]+)?\s*$' then o.value::numeric end as amount from overrides o
+    where o.app = q.app and o.pipeline = '' and o.name = 'quota.' || q.name || '.reserve') r on true
+  where q.quota_id = p_quota
+$$;
+alter function quota_limits set search_path = penstock, pg_temp;
