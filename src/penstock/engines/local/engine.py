@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -388,8 +389,6 @@ class LocalEngine:
 
 
 def _begun(claimed: Claimed) -> Claimed:
-    from dataclasses import replace
-
     return replace(claimed, claims=max(2, claimed.claims))
 
 
