@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg.rows import dict_row
 
-from penstock.ledger.connect import plain, translated
+from penstock.ledger.connect import translated
+from penstock.ledger.link import plain
 from penstock.ledger.queries import load
 from penstock.model.errors import SettingError
 from penstock.ports.watching import (

@@ -184,12 +184,9 @@ class GroupWriter:
                         await self._let_strays_go(connection)
                     await self._execute(connection, group)
             except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
-                await pause(tries)  # with a migration, say: it was rolled back, and may go again as it is
+                await pause(tries)  # with a cancel or a migration: it was rolled back, and may go again as it is
                 tries += 1
             except (psycopg.Error, LedgerUnavailable, OSError) as error:
-                if isinstance(error, psycopg.errors.DeadlockDetected) and tries < LAST_TRIES:
-                    tries += 1  # all of it was taken back, and whom it stood against has gone on
-                    continue
                 if isinstance(error, psycopg.Error) and not is_broken(error):
                     with translated():
                         raise
