@@ -36,6 +36,7 @@ async def measure(source: Path, to: Path) -> dict[str, list[float]]:
             fiscal_year=transcript.fiscal_year,
             quarter=transcript.quarter,
             notice=transcript.notice,
+            speeches=transcript.speeches,
         )
         for report_type in REPORT_TYPES:
             start = time.perf_counter()

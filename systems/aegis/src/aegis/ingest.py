@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from psycopg.types.json import Jsonb
 
 from aegis.queries import queries, schema
 from aegis.transcripts import Inspection, Rejection, Transcript, inspect, read_source
@@ -137,14 +139,12 @@ async def _stage(
                         transcript.words,
                         [flag.reason.value for flag in transcript.flags],
                         transcript.notice,
+                        Jsonb([asdict(speech) for speech in transcript.speeches]) if transcript.speeches else None,
                     )
                 )
         async with cursor.copy(sql["copy_rejected_files"]) as copy:
             for rejection in inspection.rejected:
-                name = rejection.name.replace("\0", "")  # a zip may name anything; PostgreSQL's text has no NUL
-                await copy.write_row(
-                    (name, rejection.sha256, rejection.reason.value, rejection.detail.replace("\0", ""))
-                )
+                await copy.write_row((rejection.name, rejection.sha256, rejection.reason.value, rejection.detail))
 
 
 async def _rows(conn: psycopg.AsyncConnection[Any], query: bytes) -> list[tuple[Any, ...]]:

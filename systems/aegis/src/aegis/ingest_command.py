@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code. Files that are rejected are no failure: they are shown."""
     parser = argparse.ArgumentParser(
         prog="python -m aegis.ingest",
-        description="Loads transcripts (TICKER_YYYY_Qn.txt) and keeps the data availability up to date.",
+        description="Loads transcripts (TICKER_YYYY_Qn.txt or TICKER_qn_YYYY.txt) and the data availability with them.",
     )
     parser.add_argument("source", type=Path, help="a folder or a zip of transcripts")
     parser.add_argument("--institutions", type=Path, metavar="FILE", help="the monitored institutions' YAML file")

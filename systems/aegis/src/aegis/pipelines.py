@@ -16,6 +16,7 @@ from aegis.money import ESTIMATE, usd_a_day
 from aegis.queries import queries
 from aegis.reports import CallTranscript, Draft, Section, typeset
 from aegis.settings import Settings
+from aegis.transcripts import speeches_of
 from aegis.writers import Writer, open_llm, open_writer
 
 RETRIED: tuple[ps.ErrorClass, ...] = ("network", "timeout", "rate_limit", "unknown")
@@ -114,7 +115,7 @@ async def read_transcript(conn: AsyncConnection[Any], report: Report) -> tuple[C
     row = await cursor.fetchone()
     if row is None:
         raise ps.NoData("No transcript data found")
-    text, sha256, notice, version = row
+    text, sha256, notice, version, speeches = row
     transcript = CallTranscript(
         text=text,
         sha256=sha256,
@@ -123,6 +124,7 @@ async def read_transcript(conn: AsyncConnection[Any], report: Report) -> tuple[C
         fiscal_year=report.fiscal_year,
         quarter=report.quarter,
         notice=notice,
+        speeches=speeches_of(speeches),
     )
     return transcript, str(version)
 

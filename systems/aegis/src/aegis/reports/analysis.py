@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from aegis.reports.boilerplate import is_boilerplate
 from aegis.reports.guidance import guidance_strength, guided_measure
+from aegis.reports.known_turns import read_turns
 from aegis.reports.lexicon import topic_of
 from aegis.reports.salience import SHORTEST, salience
 from aegis.reports.sentences import LONGEST, split_sentences
@@ -19,6 +20,7 @@ from aegis.transcripts.handoffs import Handoff, find_handoffs
 
 if TYPE_CHECKING:
     from aegis.reports.model import CallTranscript
+    from aegis.transcripts.model import Speech
 
 _CACHED = 6
 """Transcripts whose analysis is kept: as many as are worked on at once, and some. About 2 MB each."""
@@ -50,10 +52,13 @@ class Exchange:
 class Analysis:
     """What is read out of a transcript. Everything in it is in the order of the text."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, speeches: tuple[Speech, ...] = ()) -> None:
+        self.length = max(1, len(text))
+        if speeches:
+            self.handoffs, self.utterances = read_turns(text, speeches)
+            return
         handoffs = find_handoffs(text)
         borders = sorted({place for handoff in handoffs for place in (handoff.start, handoff.end)})
-        self.length = max(1, len(text))
         self.handoffs = handoffs
         self.utterances = assign_turns(split_sentences(text, borders), handoffs)
 
@@ -120,9 +125,9 @@ class Analysis:
 
 
 def is_quotable(sentence: str) -> bool:
-    """Whether a sentence of management may stand in a report: whole, no question, no boilerplate."""
+    """Whether a sentence of management may stand in a report: whole, no question, no boilerplate, no "[inaudible]"."""
     words = sentence.count(" ") + 1
-    if "?" in sentence or not SHORTEST <= words <= LONGEST:
+    if "?" in sentence or "[" in sentence or not SHORTEST <= words <= LONGEST:
         return False
     return _FRAGMENT.search(sentence) is None and not is_boilerplate(sentence)
 
@@ -142,7 +147,7 @@ def analyse(transcript: CallTranscript) -> Analysis:
             if known is not None:
                 _analyses.move_to_end(transcript.sha256)
                 return known
-        analysis = Analysis(transcript.text)
+        analysis = Analysis(transcript.text, transcript.speeches)
         with _guard:
             _analyses[transcript.sha256] = analysis
             while len(_analyses) > _CACHED:

@@ -30,7 +30,7 @@ def render_markdown(sections: Sequence[Section], transcript: CallTranscript, rep
     ]
     if transcript.notice:
         lines += [f"> **Notice.** {_escape(transcript.notice)}", ""]
-    lines += [f"*{provenance(writer)}*", ""]
+    lines += [f"*{provenance(writer, speakers_known=bool(transcript.speeches))}*", ""]
     filled = [section for section in sections if section.blocks]
     if not filled:
         lines += [NOTHING.get(report_type, "Nothing was found."), ""]
@@ -42,8 +42,13 @@ def render_markdown(sections: Sequence[Section], transcript: CallTranscript, rep
     return "\n".join(lines)
 
 
-def provenance(writer: str) -> str:
+def provenance(writer: str, *, speakers_known: bool = False) -> str:
     """How the report was made, for its head."""
+    if speakers_known:
+        return (
+            f"Written by the {writer} writer: every quote is verbatim from the transcript, which names its speakers. "
+            "A quote's place is its speech, counted from the transcript's first, and the characters of that speech."
+        )
     return (
         f"Written by the {writer} writer: every quote is verbatim from the transcript, which was made by speech "
         "recognition. Names of speakers marked “inferred” are taken from the call's hand-overs."
@@ -53,7 +58,12 @@ def provenance(writer: str) -> str:
 def attribution(quote: Quote) -> str:
     """Who says a quote and where: `prepared remarks, David (inferred)`."""
     place = "prepared remarks" if quote.part == "prepared" else "questions and answers"
-    return f"{place}, {quote.speaker}{' (inferred)' if quote.speaker_inferred else ''}"
+    return f"{place}, {speaker(quote)}{' (inferred)' if quote.speaker_inferred else ''}"
+
+
+def speaker(quote: Quote) -> str:
+    """Who says a quote, with the title where the transcript names it."""
+    return f"{quote.speaker}, {quote.title}" if quote.title else quote.speaker
 
 
 def asker(block: Block) -> str:
@@ -69,7 +79,9 @@ def asker(block: Block) -> str:
 
 
 def locator(quote: Quote) -> str:
-    """A quote's place: the characters of the transcript from the first to the one after the last."""
+    """A quote's place: the characters of the transcript, or of its speech, from the first to the one after the last."""
+    if quote.speech is not None and quote.offset is not None:
+        return f"speech {quote.speech}, chars {quote.offset}–{quote.offset + len(quote.text)}"
     return f"chars {quote.start}–{quote.end}"
 
 
@@ -94,7 +106,7 @@ def _question(block: Block, asked: Quote, transcript: CallTranscript) -> list[st
     for quote in block.quotes:
         lines += [
             (
-                f"**A** {_escape(quote.speaker)}: “{_escape(shown(quote))}” "
+                f"**A** {_escape(speaker(quote))}: “{_escape(shown(quote))}” "
                 f"[{locator(quote)}]({link(transcript, quote.start)})"
             ),
             "",

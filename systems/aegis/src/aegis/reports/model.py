@@ -9,6 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from aegis.transcripts.model import Speech
+
 ReportType = Literal["Call Summary", "Key Themes"]
 Part = Literal["prepared", "q_and_a"]
 Refusal = Literal["not_verbatim", "other_speaker", "question", "length", "boilerplate", "label"]
@@ -19,7 +21,10 @@ REPORT_TYPES: tuple[ReportType, ...] = ("Call Summary", "Key Themes")
 
 @dataclass(frozen=True, kw_only=True)
 class CallTranscript:
-    """A transcript as a writer gets it. `quarter` is `Q1` to `Q4`; offsets count the characters of `text`."""
+    """A transcript as a writer gets it. `quarter` is `Q1` to `Q4`; offsets count the characters of `text`.
+
+    `speeches` are there where the transcript's file names its speakers.
+    """
 
     text: str
     sha256: str
@@ -28,6 +33,7 @@ class CallTranscript:
     fiscal_year: int
     quarter: str
     notice: str | None = None
+    speeches: tuple[Speech, ...] = ()
 
 
 class _Frozen(BaseModel):
@@ -37,7 +43,9 @@ class _Frozen(BaseModel):
 class Quote(_Frozen):
     """A verbatim quote: `transcript.text[start:end] == text`.
 
-    `speaker` is a name where the call's own hand-overs tell it (then `speaker_inferred`), else "Management".
+    `speaker` is a name where the transcript's file says it, or the call's own hand-overs tell it (then
+    `speaker_inferred`), else "Management". Of a file that names its speakers, `speech` is the number of the speech
+    and `offset` the quote's place in it.
     """
 
     text: str
@@ -46,6 +54,9 @@ class Quote(_Frozen):
     speaker: str
     speaker_inferred: bool = False
     part: Part
+    title: str | None = None
+    speech: int | None = None
+    offset: int | None = None
 
 
 class Block(_Frozen):

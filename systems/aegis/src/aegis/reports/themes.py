@@ -151,12 +151,13 @@ def _block(exchange: Exchange, window: list[Utterance], theme: str, text: str) -
     name = handoff.name if handoff else None
     firm = handoff.firm if handoff and handoff.firm else None
     speaker = name or "Analyst"
+    named = handoff is not None and handoff.known
     return Block(
         label=speaker,
         question=Quote(text=text[start:end], start=start, end=end, speaker=speaker, part="q_and_a"),
-        analyst=(analyst_of(name) or name) if name else None,
+        analyst=((None if named else analyst_of(name)) or name) if name else None,
         analyst_heard=name,
-        firm=(firm_of(firm) or firm) if firm else None,
+        firm=((None if named else firm_of(firm)) or firm) if firm else None,
         firm_heard=firm,
         quotes=[quote_of(one) for one in _answer(exchange.answer, theme, window)],
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aegis.reports.analysis import analyse
+from aegis.reports.located import located
 from aegis.reports.markdown import render_markdown
 from aegis.reports.model import Draft
 from aegis.reports.page import page_name, render_page, stem_of
@@ -44,6 +45,7 @@ def typeset(
         if transcript.text[quote.start : quote.end] != quote.text:
             msg = f"the quote at {quote.start} is not in this transcript; write the report's sections again"
             raise ValueError(msg)
+    sections = located(sections, transcript)
     to.mkdir(parents=True, exist_ok=True)
     stem = f"{stem_of(transcript)}_{report_type.lower().replace(' ', '_')}"
     docx, markdown = to / f"{stem}.docx", to / f"{stem}.md"

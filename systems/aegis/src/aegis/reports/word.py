@@ -7,7 +7,7 @@ import zipfile
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
-from aegis.reports.markdown import NOTHING, asker, attribution, locator, provenance, shown
+from aegis.reports.markdown import NOTHING, asker, attribution, locator, provenance, shown, speaker
 from aegis.reports.page import link
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def render_word(sections: Sequence[Section], transcript: CallTranscript, report_
         paragraph = document.add_paragraph(style="Intense Quote")
         paragraph.add_run("Notice. ").bold = True
         paragraph.add_run(_clean(transcript.notice))
-    document.add_paragraph().add_run(provenance(writer)).italic = True
+    document.add_paragraph().add_run(provenance(writer, speakers_known=bool(transcript.speeches))).italic = True
     filled = [section for section in sections if section.blocks]
     if not filled:
         document.add_paragraph(NOTHING.get(report_type, "Nothing was found."))
@@ -41,7 +41,7 @@ def render_word(sections: Sequence[Section], transcript: CallTranscript, report_
             if block.question is not None:
                 _paragraph(document, f"Q  {asker(block)}: ", block.question, transcript, source=None)
                 for quote in block.quotes:
-                    _paragraph(document, f"A  {quote.speaker}: ", quote, transcript, source=None)
+                    _paragraph(document, f"A  {speaker(quote)}: ", quote, transcript, source=None)
                 continue
             for index, quote in enumerate(block.quotes):
                 label = f"{block.label}. " if index == 0 else ""

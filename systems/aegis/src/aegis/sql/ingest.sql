@@ -23,7 +23,8 @@ create temporary table staged_transcripts (
     text text,
     words integer,
     flags text[],
-    notice text
+    notice text,
+    speeches jsonb
 ) on commit drop;
 
 -- name: copy_transcripts
@@ -39,9 +40,9 @@ copy staged_rejected_files from stdin;
 -- name: merge_transcripts
 -- New and changed transcripts; a row that is as it was is left alone. Answers whether each row is new.
 insert into aegis_transcripts as held (
-    bank_id, bank_symbol, fiscal_year, quarter, file_name, sha256, text, words, flags, notice
+    bank_id, bank_symbol, fiscal_year, quarter, file_name, sha256, text, words, flags, notice, speeches
 )
-select bank_id, bank_symbol, fiscal_year, quarter, file_name, sha256, text, words, flags, notice
+select bank_id, bank_symbol, fiscal_year, quarter, file_name, sha256, text, words, flags, notice, speeches
 from staged_transcripts
 on conflict (bank_id, fiscal_year, quarter) do update
 set bank_symbol = excluded.bank_symbol,
@@ -51,9 +52,12 @@ set bank_symbol = excluded.bank_symbol,
     words = excluded.words,
     flags = excluded.flags,
     notice = excluded.notice,
+    speeches = excluded.speeches,
     ingested_at = now()
-where (held.bank_symbol, held.file_name, held.sha256, held.flags, held.notice)
-    is distinct from (excluded.bank_symbol, excluded.file_name, excluded.sha256, excluded.flags, excluded.notice)
+where (held.bank_symbol, held.file_name, held.sha256, held.flags, held.notice, held.speeches)
+    is distinct from (
+        excluded.bank_symbol, excluded.file_name, excluded.sha256, excluded.flags, excluded.notice, excluded.speeches
+    )
 returning held.bank_symbol, held.fiscal_year, held.quarter, (xmax = 0) as is_new;
 
 -- name: merge_rejected_files

@@ -2,11 +2,12 @@
 
 -- name: tables_ready
 -- Whether all tables are there, with the newest of their columns; taken from the catalogue, so it waits for nobody.
-select count(*) = 6
+select count(*) = 7
 from (
     values
         ('aegis_data_availability', 'database_names'),
         ('aegis_transcripts', 'source_version'),
+        ('aegis_transcripts', 'speeches'),
         ('aegis_rejected_files', 'reason'),
         ('aegis_reports', 'source_version'),
         ('aegis_reports', 'generated_at'),
@@ -23,7 +24,7 @@ select
 
 -- name: read_transcript
 -- A report's transcript.
-select text, sha256, notice, source_version
+select text, sha256, notice, source_version, speeches
 from aegis_transcripts
 where bank_id = %(bank_id)s and fiscal_year = %(fiscal_year)s and quarter = %(quarter)s;
 

@@ -34,6 +34,19 @@ create table if not exists aegis_transcripts (
     unique (bank_id, fiscal_year, quarter)
 );
 
+-- The speakers of a text whose file names them: a list of {number, place, start, end, part, role, speaker, title, firm}.
+-- Added where it is missing only: "add column if not exists" would wait for every ingest, and make readers wait for it.
+do $$
+begin
+    if not exists (
+        select from pg_attribute
+        where attrelid = 'aegis_transcripts'::regclass and attname = 'speeches' and not attisdropped
+    ) then
+        alter table aegis_transcripts add column speeches jsonb;
+    end if;
+end
+$$;
+
 -- Files that were refused, each with its reason; sha256 is empty where the bytes were not read.
 create table if not exists aegis_rejected_files (
     file_name text not null,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aegis.transcripts.checks import inspect
-from aegis.transcripts.model import Flag, Inspection, RawFile, Reason, Rejection, Transcript
+from aegis.transcripts.model import Flag, Inspection, RawFile, Reason, Rejection, Speech, Transcript, speeches_of
 from aegis.transcripts.source import SourceError, read_source
 
 __all__ = [
@@ -13,7 +13,9 @@ __all__ = [
     "Reason",
     "Rejection",
     "SourceError",
+    "Speech",
     "Transcript",
     "inspect",
     "read_source",
+    "speeches_of",
 ]

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from aegis.transcripts.companies import Company, companies, company
 from aegis.transcripts.cut import cut
-from aegis.transcripts.model import Flag, Inspection, RawFile, Reason, Rejection, Transcript
+from aegis.transcripts.layout import LayoutError, is_json, read_layout
+from aegis.transcripts.model import Flag, Inspection, RawFile, Reason, Rejection, Speech, Transcript
 from aegis.transcripts.period import other_period
+from aegis.transcripts.speeches import SpokenText, read_speeches
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,8 +21,15 @@ if TYPE_CHECKING:
 HEAD = 3_000
 """Characters in which the company and the period of a call are looked for."""
 
-_FORM = "TICKER_YYYY_Qn.txt"
-_NAME = re.compile(r"(?P<ticker>[A-Z][A-Z0-9.]{0,9})_(?P<year>(?:19|20)\d{2})_Q(?P<quarter>[1-4])\.txt")
+LONGEST_WORD = 400
+"""Characters without a space that a transcript may have: what has more is no speech."""
+
+_FORM = "TICKER_YYYY_Qn.txt or TICKER_qn_YYYY.txt"
+_TICKER, _YEAR, _QUARTER = r"(?P<ticker>[A-Z][A-Z0-9.]{0,9})", r"(?P<year>(?:19|20)[0-9]{2})", r"[Qq](?P<quarter>[1-4])"
+_NAMES = (
+    re.compile(rf"{_TICKER}_{_YEAR}_{_QUARTER}\.txt"),
+    re.compile(rf"{_TICKER}_{_QUARTER}_{_YEAR}\.txt"),
+)
 _UNLISTED = re.compile(
     r"(?:[Ww]elcome(?:,? \w+,?)? to|[Hh]osted by|[Oo]n behalf of) (?:the "
     r")?(?P<name>[A-Z][\w.'’-]*(?: (?:& |and |of )?[A-Z][\w.'’-]*)*)"
@@ -39,7 +48,7 @@ _Period = tuple[str, int, str]
 
 @dataclass(frozen=True, kw_only=True)
 class _Named:
-    """A file whose name is of the form, with its text."""
+    """A file whose name is of the form, with its text. `spoken` is there where the file names its speakers."""
 
     name: str
     ticker: str
@@ -47,6 +56,16 @@ class _Named:
     quarter: int
     text: str
     sha256: str
+    spoken: SpokenText | None
+
+    @property
+    def head(self) -> str:
+        """Where company and period are looked for."""
+        return (self.text if self.spoken is None else self.spoken.head)[:HEAD]
+
+    @property
+    def speeches(self) -> tuple[Speech, ...]:
+        return () if self.spoken is None else self.spoken.speeches
 
 
 def inspect(
@@ -75,7 +94,8 @@ def inspect(
     named.sort(key=lambda file: (file.name, file.sha256))
     named, duplicates = _without_duplicates(named, known)
     kept, others = _of_their_company(named, known)
-    rejected += duplicates + others
+    kept, seconds = _one_a_period(kept)
+    rejected += duplicates + others + seconds
 
     claimed = dict(held or {})
     claimed |= {(one.ticker, one.year, f"Q{one.quarter}"): one.name for one in kept}
@@ -99,7 +119,7 @@ def _read(file: RawFile, known: Mapping[str, str]) -> _Named | Rejection:
     def reject(reason: Reason, detail: str) -> Rejection:
         return Rejection(name=name, reason=reason, detail=detail, sha256=sha256)
 
-    match = _NAME.fullmatch(name)
+    match = next((match for form in _NAMES if (match := form.fullmatch(name))), None)
     if match is None:
         return reject(Reason.UNKNOWN_NAME, f"{name} is not of the form {_FORM}; rename it.")
     ticker = match["ticker"]
@@ -113,10 +133,26 @@ def _read(file: RawFile, known: Mapping[str, str]) -> _Named | Rejection:
         return reject(Reason.BAD_ENCODING, f"{name} is not UTF-8 at byte {error.start}; save it as UTF-8.")
     if "\0" in text:
         return reject(Reason.BAD_ENCODING, f"{name} holds NUL characters; save it as UTF-8 text.")
+    spoken: SpokenText | None = None
+    if is_json(text):
+        try:
+            spoken = read_speeches(read_layout(text))
+        except LayoutError as error:
+            return reject(error.reason, f"{name} {error.detail}.")
+        text = spoken.text
     if not text.strip():
-        return reject(Reason.EMPTY, f"{name} holds no text.")
+        return reject(Reason.EMPTY, f"{name} holds no {'text' if spoken is None else 'speeches'}.")
+    if max(map(len, text.split())) > LONGEST_WORD:
+        detail = f"{name} has more than {LONGEST_WORD} characters without a space between them: it is no transcript."
+        return reject(Reason.NO_TRANSCRIPT, detail)
     return _Named(
-        name=name, ticker=ticker, year=int(match["year"]), quarter=int(match["quarter"]), text=text, sha256=sha256
+        name=name,
+        ticker=ticker,
+        year=int(match["year"]),
+        quarter=int(match["quarter"]),
+        text=text,
+        sha256=sha256,
+        spoken=spoken,
     )
 
 
@@ -125,7 +161,7 @@ def _of_their_company(files: list[_Named], known: Mapping[str, str]) -> tuple[li
     kept: list[_Named] = []
     rejected: list[Rejection] = []
     for file in files:
-        other = other_company(file.text[:HEAD], file.ticker, known[file.ticker])
+        other = other_company(file.head, file.ticker, known[file.ticker])
         if other is None:
             kept.append(file)
         else:
@@ -185,9 +221,26 @@ def _without_duplicates(files: list[_Named], known: Mapping[str, str]) -> tuple[
     return kept, rejected
 
 
+def _one_a_period(files: list[_Named]) -> tuple[list[_Named], list[Rejection]]:
+    """Of files named for one period of a bank (one in each layout) the one that names its speakers."""
+    periods: dict[_Period, list[_Named]] = {}
+    for file in files:
+        periods.setdefault((file.ticker, file.year, f"Q{file.quarter}"), []).append(file)
+    kept: list[_Named] = []
+    rejected: list[Rejection] = []
+    for group in periods.values():
+        first, *others = sorted(group, key=lambda file: (file.spoken is None, file.name))
+        kept.append(first)
+        why = "which names its speakers" if first.spoken is not None else "of the same period"
+        for file in others:
+            detail = f"{file.name} gives way to {first.name}, {why}."
+            rejected.append(Rejection(name=file.name, reason=Reason.DUPLICATE_OF, detail=detail, sha256=file.sha256))
+    return sorted(kept, key=lambda file: (file.name, file.sha256)), rejected
+
+
 def _mentions(file: _Named, known: Mapping[str, str]) -> int:
     own = companies().get(file.ticker) or company(file.ticker, known[file.ticker])
-    return len(own.named.findall(file.text[:HEAD]))
+    return len(own.named.findall(file.head))
 
 
 def _accept(file: _Named, claimed: Mapping[_Period, str], files: list[_Named]) -> Transcript:
@@ -202,12 +255,13 @@ def _accept(file: _Named, claimed: Mapping[_Period, str], files: list[_Named]) -
         words=len(file.text.split()),
         flags=(),
         name=file.name,
+        speeches=file.speeches,
     )
     twins = [twin.name for twin in files if twin.sha256 == file.sha256 and twin.name != file.name]
     if twins:
         detail = f"The file is byte-identical to {', '.join(twins)}, of the same bank and another period."
         flags.append(Flag(reason=Reason.DUPLICATE_OF, detail=detail))
-    period = other_period(file.text[:HEAD], file.year, file.quarter)
+    period = other_period(file.head, file.year, file.quarter)
     if period is not None:
         year, quarter = period[0], f"Q{period[1]}"
         detail = f"The call says it is of {year} {quarter}, while the file is named {file.year} Q{file.quarter}"
@@ -221,7 +275,7 @@ def _accept(file: _Named, claimed: Mapping[_Period, str], files: list[_Named]) -
                 f"{quarter}."
             )
         flags.append(Flag(reason=Reason.OTHER_PERIOD, detail=detail))
-    incomplete = cut(file.text, transcript.words)
+    incomplete = cut(file.text, transcript.words, file.spoken)
     if incomplete is not None:
         flags.append(Flag(reason=Reason.CUT, detail=incomplete))
     return replace(transcript, flags=tuple(flags))

@@ -49,12 +49,16 @@ _OPEN_LINE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Handoff:
-    """One hand-off: the operator's words are `text[start:end]`; name and firm are as heard, either may be empty."""
+    """One hand-off: the operator's words are `text[start:end]`; name and firm are as heard, either may be empty.
+
+    `known` says that the transcript's file names them: then they are not as heard, but right.
+    """
 
     start: int
     end: int
     name: str
     firm: str
+    known: bool = False
 
 
 @cache
@@ -66,7 +70,8 @@ def _patterns() -> tuple[re.Pattern[str], ...]:
         # No firm: then the line must be opened, or the name be introduced as that of a question.
         re.compile(rf"{_OPENING}(?P<name>{_NAME})(?P<firm>)(?P<line>(?:{_OPEN_LINE})+)"),
         # A name and a firm with the line opened at once, whatever came before.
-        re.compile(rf"(?P<name>{_NAME}){firm}(?P<line>(?:{_OPEN_LINE})+)"),
+        # From the start of a word only: in a run of capitals every one would be tried, each as far as the run goes.
+        re.compile(rf"(?<![\w'’\-])(?P<name>{_NAME}){firm}(?P<line>(?:{_OPEN_LINE})+)"),
         re.compile(rf"{_OPENING}(?P<name>{_LOWER_NAME}){lower_firm}(?P<line>(?:{_OPEN_LINE})+)"),
     )
 

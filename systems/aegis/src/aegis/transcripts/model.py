@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
+from typing import Any, Literal
+
+from pydantic import TypeAdapter
+
+Role = Literal["operator", "analyst", "management", "unknown"]
 
 
 class Reason(StrEnum):
@@ -12,7 +18,10 @@ class Reason(StrEnum):
     UNKNOWN_NAME = "unknown_name"
     UNKNOWN_BANK = "unknown_bank"
     BAD_ENCODING = "bad_encoding"
+    BAD_JSON = "bad_json"
+    BAD_SHAPE = "bad_shape"
     EMPTY = "empty"
+    NO_TRANSCRIPT = "no_transcript"
     TOO_LARGE = "too_large"
     ESCAPES_FOLDER = "escapes_folder"
     UNREADABLE = "unreadable"
@@ -55,11 +64,42 @@ class Rejection:
     sha256: str = ""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Speech:
+    """What one speaker says at a stretch, where the file itself names speakers: `text[start:end]`, verbatim.
+
+    `number` counts the file's speeches from 1, those left out included; `place` is where it stands in the file:
+    `q_and_a[3]`. A `title` is management's, a `firm` an analyst's. Nothing is quoted of an "unknown" speaker.
+    """
+
+    number: int
+    place: str
+    start: int
+    end: int
+    part: Literal["prepared", "q_and_a"]
+    role: Role
+    speaker: str
+    title: str | None = None
+    firm: str | None = None
+
+
+@cache
+def _speeches() -> TypeAdapter[tuple[Speech, ...]]:
+    return TypeAdapter(tuple[Speech, ...])
+
+
+def speeches_of(rows: Any) -> tuple[Speech, ...]:
+    """Speeches as they were stored; none of a text whose file names no speakers."""
+    return _speeches().validate_python(rows or ())
+
+
 @dataclass(frozen=True, kw_only=True)
 class Transcript:
-    """An accepted transcript. `text` is the decoded file: every offset in a report counts its characters.
+    """An accepted transcript: every offset in a report counts the characters of `text`.
 
-    `quarter` is `Q1` to `Q4`; `sha256` is that of the file's bytes; `name` is the file's name without folders.
+    `text` is the decoded file, or in the JSON layout its speeches one after the other, of which `speeches` then has
+    the speakers. `quarter` is `Q1` to `Q4`; `sha256` is that of the file's bytes; `name` is the file's name without
+    folders.
     """
 
     ticker: str
@@ -70,6 +110,7 @@ class Transcript:
     words: int
     flags: tuple[Flag, ...]
     name: str
+    speeches: tuple[Speech, ...] = ()
 
     @property
     def notice(self) -> str | None:
