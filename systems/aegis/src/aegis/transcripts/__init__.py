@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from aegis.transcripts.checks import inspect
 from aegis.transcripts.model import Flag, Inspection, RawFile, Reason, Rejection, Speech, Transcript, speeches_of
-from aegis.transcripts.source import SourceError, read_source
+from aegis.transcripts.source import read_source
+from aegis.transcripts.zips import SourceError
 
 __all__ = [
     "Flag",

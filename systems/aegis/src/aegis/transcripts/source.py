@@ -1,36 +1,29 @@
 """Reading a folder or a zip of transcripts: one file at a time, and never past a limit.
 
-A zip is somebody else's input. Its header may lie about sizes and its names may point out of the folder, so the
-limit holds for the bytes actually unpacked, and nothing is ever written under a name that the zip gives.
+Both are somebody else's input. Nothing is ever written under a name that they give, no link is followed out of them,
+and what is refused is refused by its name while the rest is read.
 """
 
 from __future__ import annotations
 
 import os
-import re
-import stat
-import zipfile
-import zlib
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from aegis.transcripts.model import RawFile, Reason
+from aegis.transcripts.zips import SourceError, TooLargeError, UnreadableError, read_zip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-FILE_LIMIT = 5_000_000
+FILE_LIMIT = 1_000_000
 """Bytes, uncompressed, that a transcript may have. The largest real call seen has 78 kB."""
-SOURCE_LIMIT = 1_000_000_000
+SOURCE_LIMIT = 500_000_000
 """Bytes, uncompressed, that one source may have in all."""
 COUNT_LIMIT = 20_000
 """Entries that one source may have."""
-
-_DRIVE = re.compile(r"[A-Za-z]:")
-
-
-class SourceError(ValueError):
-    """The source as a whole cannot be read: not there, not a zip, or beyond what one source may hold."""
+NAME_LIMIT = 255
+"""Characters that a name may have, folders included."""
 
 
 def read_source(path: Path) -> Iterator[RawFile]:
@@ -55,69 +48,79 @@ def read_source(path: Path) -> Iterator[RawFile]:
 
 
 def _read_zip(path: Path) -> Iterator[RawFile]:
-    try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
-        msg = f"{path}: not a readable zip ({error}); give a folder or a zip of .txt files"
-        raise SourceError(msg) from error
-    with archive:
-        for info in sorted(archive.infolist(), key=lambda info: info.filename):
-            if info.is_dir():
-                continue
-            yield _zip_entry(archive, info)
-
-
-def _zip_entry(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> RawFile:
-    name = info.filename
-    if _escapes(name) or stat.S_ISLNK(info.external_attr >> 16):
-        return _refused(name, Reason.ESCAPES_FOLDER, "its name or link leads out of the zip")
-    if _is_other(name):
-        return RawFile(name=name, ignored=True)
-    try:
-        with archive.open(info) as stream:
-            data = stream.read(FILE_LIMIT + 1)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-        # RuntimeError is what zipfile raises for an encrypted entry, NotImplementedError for an unknown compression.
-        return _refused(name, Reason.UNREADABLE, f"it cannot be unpacked ({error})")
-    return _bounded(name, data)
+    for entry in read_zip(path, count_limit=COUNT_LIMIT, file_limit=FILE_LIMIT):
+        name = entry.name
+        if len(name) > NAME_LIMIT:
+            yield _too_long(name)
+        elif entry.leads_out:
+            yield _refused(name, Reason.ESCAPES_FOLDER, entry.leads_out)
+        elif _is_other(name):
+            yield RawFile(name=printable(name), ignored=True)
+        else:
+            yield _bounded(name, entry.read)
 
 
 def _read_folder(path: Path) -> Iterator[RawFile]:
     root = path.resolve()
-    for folder, folders, files in os.walk(root):
+    closed: list[OSError] = []
+    for folder, folders, files in os.walk(root, onerror=closed.append):
         folders.sort()
         for file in sorted(files):
             yield _folder_entry(root, Path(folder) / file)
+    for error in closed:
+        name = Path(str(error.filename)).relative_to(root).as_posix()
+        yield _refused(name, Reason.UNREADABLE, f"its folder cannot be read ({type(error).__name__})")
 
 
 def _folder_entry(root: Path, file: Path) -> RawFile:
     name = file.relative_to(root).as_posix()
+    if len(name) > NAME_LIMIT:
+        return _too_long(name)
     try:
         target = file.resolve(strict=True)
         if not target.is_relative_to(root):
             return _refused(name, Reason.ESCAPES_FOLDER, "it is a link that leads out of the folder")
         if _is_other(name) or not target.is_file():
-            return RawFile(name=name, ignored=True)
-        with target.open("rb") as stream:
-            data = stream.read(FILE_LIMIT + 1)
+            return RawFile(name=printable(name), ignored=True)
     except (OSError, RuntimeError) as error:  # RuntimeError: a loop of links, before Python 3.13
         return _refused(name, Reason.UNREADABLE, f"it cannot be read ({type(error).__name__})")
-    return _bounded(name, data)
+
+    def read(limit: int) -> bytes:
+        with target.open("rb") as stream:
+            return stream.read(limit)
+
+    return _bounded(name, read)
 
 
-def _bounded(name: str, data: bytes) -> RawFile:
+def _bounded(name: str, read: Callable[[int], bytes]) -> RawFile:
+    """The entry with its bytes, or with the reason why it has none."""
+    try:
+        data = read(FILE_LIMIT + 1)
+    except TooLargeError as error:
+        return _refused(name, Reason.TOO_LARGE, str(error))
+    except OSError as error:
+        return _refused(name, Reason.UNREADABLE, f"it cannot be read ({type(error).__name__})")
+    except UnreadableError as error:
+        return _refused(name, Reason.UNREADABLE, str(error))
     if len(data) > FILE_LIMIT:
-        return _refused(name, Reason.TOO_LARGE, f"it has more than {FILE_LIMIT} bytes unpacked")
-    return RawFile(name=name, data=data)
+        return _refused(name, Reason.TOO_LARGE, f"it has more than {FILE_LIMIT} bytes")
+    return RawFile(name=printable(name), data=data)
+
+
+def _too_long(name: str) -> RawFile:
+    return _refused(name, Reason.UNKNOWN_NAME, f"its name has more than {NAME_LIMIT} characters")
 
 
 def _refused(name: str, reason: Reason, detail: str) -> RawFile:
-    return RawFile(name=name, problem=reason, detail=f"{name} was not read: {detail}.")
+    shown = printable(name)
+    return RawFile(name=shown, problem=reason, detail=f"{shown} was not read: {detail}.")
 
 
-def _escapes(name: str) -> bool:
-    parts = PurePosixPath(name.replace("\\", "/")).parts
-    return name.startswith(("/", "\\")) or ".." in parts or "\0" in name or _DRIVE.match(name) is not None
+def printable(name: str) -> str:
+    """A name as it can be shown and stored: of bounded length, in UTF-8, without control characters."""
+    if len(name) > NAME_LIMIT:
+        name = f"{name[: NAME_LIMIT // 2]}…{name[-NAME_LIMIT // 4 :]}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
 def _is_other(name: str) -> bool:
