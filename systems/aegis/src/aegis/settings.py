@@ -38,6 +38,7 @@ class Settings(BaseSettings):
         llm_timeout: Seconds for one answer.
         llm_stream: Whether answers are streamed.
         llm_limit: What the endpoint calls the most tokens of an answer.
+        semantic: Whether the extractive writer uses the embedding model of the extra `semantic`.
     """
 
     model_config = SettingsConfigDict(env_prefix="AEGIS_", frozen=True)
@@ -54,6 +55,7 @@ class Settings(BaseSettings):
     llm_timeout: float = Field(default=300, gt=0)
     llm_stream: bool = False
     llm_limit: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
+    semantic: bool = False
 
     @classmethod
     def settings_customise_sources(

@@ -8,6 +8,7 @@ from typing import Protocol
 import penstock as ps
 from aegis.money import usd_a_day, usd_a_report
 from aegis.reports import CallTranscript, ExtractiveWriter, LlmWriter, Section
+from aegis.semantic import open_embedder
 from aegis.settings import Settings
 from penstock import data
 
@@ -33,7 +34,7 @@ async def open_writer(settings: Settings) -> AsyncIterator[Writer]:
     """The writer that the settings name."""
     match settings.writer:
         case "extractive":
-            yield ExtractiveWriter()
+            yield ExtractiveWriter(open_embedder() if settings.semantic else None)
         case "llm":
             async with open_llm(settings) as llm:
                 yield LlmWriter(llm, context=settings.llm_context)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -16,14 +16,18 @@ from aegis.reports.lexicon import topic_of
 from aegis.reports.salience import SHORTEST, salience
 from aegis.reports.sentences import LONGEST, split_sentences
 from aegis.reports.turns import Utterance, assign_turns
+from aegis.semantic import nearest_topics
 from aegis.transcripts.handoffs import Handoff, find_handoffs
 
 if TYPE_CHECKING:
     from aegis.reports.model import CallTranscript
+    from aegis.semantic import Embed
     from aegis.transcripts.model import Speech
 
 _CACHED = 6
 """Transcripts whose analysis is kept: as many as are worked on at once, and some. About 2 MB each."""
+_WORTH_ASKING = 2.6
+"""The least salience at which it is asked what a sentence means: below, it would not be quoted (`summary`)."""
 _FRAGMENT = re.compile(
     r"(?i)^(?:and|but|so|because|or|which|as|with|of|to|in)\s*[,.]|[,;:\-–—]$|\b(?:the|a|of|to|"
     r"and|or|but|our|we|in|is|for|with|that)[.]?$"
@@ -52,7 +56,8 @@ class Exchange:
 class Analysis:
     """What is read out of a transcript. Everything in it is in the order of the text."""
 
-    def __init__(self, text: str, speeches: tuple[Speech, ...] = ()) -> None:
+    def __init__(self, text: str, speeches: tuple[Speech, ...] = (), embed: Embed | None = None) -> None:
+        self.embed = embed
         self.length = max(1, len(text))
         if speeches:
             self.handoffs, self.utterances = read_turns(text, speeches)
@@ -79,7 +84,7 @@ class Analysis:
                     salience=salience(sentence, prepared=prepared, position=utterance.sentence.start / self.length),
                 )
             )
-        return found
+        return found if self.embed is None else _with_topics(found, self.embed)
 
     @cached_property
     def guidance(self) -> dict[str, list[Candidate]]:
@@ -132,24 +137,36 @@ def is_quotable(sentence: str) -> bool:
     return _FRAGMENT.search(sentence) is None and not is_boilerplate(sentence)
 
 
-_analyses: OrderedDict[str, Analysis] = OrderedDict()
-_locks: dict[str, threading.Lock] = {}
+def _with_topics(candidates: list[Candidate], embed: Embed) -> list[Candidate]:
+    """Candidates of which the lexicon knows nothing with the topic that they are like, where they are like one."""
+    unknown = [at for at, one in enumerate(candidates) if one.topic is None and one.salience >= _WORTH_ASKING]
+    found = list(candidates)
+    texts = [candidates[at].utterance.sentence.text for at in unknown]
+    for at, topic in zip(unknown, nearest_topics(texts, embed), strict=True):
+        found[at] = replace(candidates[at], topic=topic)
+    return found
+
+
+_Key = tuple[str, "Embed | None"]
+_analyses: OrderedDict[_Key, Analysis] = OrderedDict()
+_locks: dict[_Key, threading.Lock] = {}
 _guard = threading.Lock()
 
 
-def analyse(transcript: CallTranscript) -> Analysis:
+def analyse(transcript: CallTranscript, embed: Embed | None = None) -> Analysis:
     """The analysis of a transcript, from memory where it was made lately. Safe to call from several threads."""
+    key = transcript.sha256, embed
     with _guard:
-        lock = _locks.setdefault(transcript.sha256, threading.Lock())
+        lock = _locks.setdefault(key, threading.Lock())
     with lock:
         with _guard:
-            known = _analyses.get(transcript.sha256)
+            known = _analyses.get(key)
             if known is not None:
-                _analyses.move_to_end(transcript.sha256)
+                _analyses.move_to_end(key)
                 return known
-        analysis = Analysis(transcript.text, transcript.speeches)
+        analysis = Analysis(transcript.text, transcript.speeches, embed)
         with _guard:
-            _analyses[transcript.sha256] = analysis
+            _analyses[key] = analysis
             while len(_analyses) > _CACHED:
                 oldest, _ = _analyses.popitem(last=False)
                 _locks.pop(oldest, None)

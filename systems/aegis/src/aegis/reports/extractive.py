@@ -11,12 +11,20 @@ from aegis.reports.themes import theme_section, theme_topics
 
 if TYPE_CHECKING:
     from aegis.reports.model import CallTranscript, Section
+    from aegis.semantic import Embed
 
 
 class ExtractiveWriter:
-    """Writes sections out of a transcript's own sentences. The same transcript always gives the same section."""
+    """Writes sections out of a transcript's own sentences. The same transcript always gives the same section.
 
-    name = "extractive"
+    Args:
+        embed: What gives statements their vectors, where embeddings are used; the writer then has another name, so
+            that nothing is taken for what it would have written without them.
+    """
+
+    def __init__(self, embed: Embed | None = None) -> None:
+        self.embed = embed
+        self.name = "extractive" if embed is None else "extractive-semantic"
 
     def topics(self, report_type: str) -> list[str]:
         """The topics of a report's sections in their order; `ValueError` for an unknown report type."""
@@ -35,13 +43,13 @@ class ExtractiveWriter:
         The topic alone says which report type it is of: no two share one. The first section of a transcript takes
         about half a second of a thread, the rest little. Raises `ValueError` for an unknown topic.
         """
-        return await asyncio.to_thread(_section, transcript, topic)
+        return await asyncio.to_thread(_section, transcript, topic, self.embed)
 
 
-def _section(transcript: CallTranscript, topic: str) -> Section:
+def _section(transcript: CallTranscript, topic: str, embed: Embed | None) -> Section:
     if topic in summary_topics():
-        return summary_section(analyse(transcript), topic)
+        return summary_section(analyse(transcript, embed), topic)
     if topic in theme_topics():
-        return theme_section(analyse(transcript), transcript.text, topic)
+        return theme_section(analyse(transcript, embed), transcript.text, topic)
     msg = f"no topic {topic!r}; there are {', '.join([*summary_topics(), *theme_topics()])}"
     raise ValueError(msg)

@@ -17,6 +17,7 @@ from aegis.reports.lexicon import Topic, load_topics, lowered
 from aegis.reports.model import Block, Quote, Section
 from aegis.reports.salience import has_quantity, salience
 from aegis.reports.summary import quote_of
+from aegis.semantic import nearest_theme
 
 if TYPE_CHECKING:
     from aegis.reports.analysis import Analysis, Exchange
@@ -98,6 +99,8 @@ def _questions(analysis: Analysis, text: str) -> list[_Asked]:
         theme = _theme(" ".join(one.sentence.text for one in window), _spoken(exchange.answer))
         if theme is None:
             theme = last.get(index, OTHER)
+        if theme == OTHER and analysis.embed is not None:
+            theme = nearest_theme(" ".join(one.sentence.text for one in window), analysis.embed) or OTHER
         last[index] = theme
         asked.append(_Asked(theme=theme, block=_block(exchange, window, theme, text)))
     analysis.__dict__["_questions"] = asked
