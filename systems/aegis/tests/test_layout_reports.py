@@ -16,6 +16,7 @@ from aegis.reports import REPORT_TYPES, CallTranscript, ExtractiveWriter, Quote,
 from aegis.samples import sample_call
 from aegis.transcripts import Transcript, inspect, read_source
 from aegis.transcripts.companies import companies
+from systems.aegis.tests.commands import Commands
 from systems.aegis.tests.layouts import ODD, converted, data, odd
 from systems.aegis.tests.test_reports import FORBIDDEN, follow
 
@@ -179,3 +180,23 @@ async def test_real_calls_in_the_layout_keep_to_the_bar(tmp_path: Path, real_tra
                 assert (quote.speaker, quote.speaker_inferred, speech.role) == (speech.speaker, False, "management")
                 assert not FORBIDDEN.search(quote.text), quote.text
     assert count > 1_000
+
+
+def test_the_commands_make_reports_of_both_layouts(database_url: str, tmp_path: Path) -> None:
+    commands = Commands(database_url, tmp_path)
+    calls = tmp_path / "calls"
+    calls.mkdir()
+    header = "Royal Bank of Canada (RY) Q2 2025 Earnings Call"
+    (calls / "RY_q2_2025.txt").write_bytes(data(converted(sample_call(BANKS["RY"], 2025, "Q2"), header)))
+    (calls / "BMO_2025_Q2.txt").write_text(sample_call(BANKS["BMO"], 2025, "Q2"))
+    (calls / "TD_q2_2025.txt").write_text('{"prepared_remarks": [{"speaker": 1}]}')
+    told = commands.ingest(calls).out
+    assert "Accepted: 2 transcripts" in told
+    assert "TD_q2_2025.txt has a number as prepared_remarks[0].speaker" in " ".join(told.split())
+    for symbol, known in (("RY", True), ("BMO", False)):
+        done = commands.module("aegis.etls.key_themes.main", "--bank", symbol, "--year", "2025", "--quarter", "Q2")
+        assert done.code == 0, done
+        markdown = next(Path(line) for line in done.lines if line.endswith(".md")).read_text(encoding="utf-8")
+        assert ("names its speakers" in markdown) is known
+        assert ("inferred" in markdown) is not known
+        assert len(set(re.findall(r"\*\*Q\*\* ([^,]+),", markdown))) == 7  # the analysts of a sample

@@ -22,9 +22,13 @@ class ExtractiveWriter:
             that nothing is taken for what it would have written without them.
     """
 
+    name = "extractive"
+    embed: Embed | None = None
+
     def __init__(self, embed: Embed | None = None) -> None:
-        self.embed = embed
-        self.name = "extractive" if embed is None else "extractive-semantic"
+        if embed is not None:
+            self.embed = embed
+            self.name = "extractive-semantic"
 
     def topics(self, report_type: str) -> list[str]:
         """The topics of a report's sections in their order; `ValueError` for an unknown report type."""
