@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -244,8 +243,8 @@ def test_reports_are_repeatable_and_cheap_in_a_process_of_their_own(tmp_path: Pa
 
 
 async def opened(settings: Settings) -> str:
-    async with asynccontextmanager(open_writer)(settings) as writer:
-        return writer.name
+    names = [writer.name async for writer in open_writer(settings)]
+    return names[0]
 
 
 @pytest.mark.asyncio
