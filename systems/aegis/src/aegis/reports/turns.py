@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Literal
 
+from aegis.reports.cues import analyst_odds
 from aegis.transcripts.handoffs import Handoff, find_handoffs
 
 if TYPE_CHECKING:
@@ -23,85 +23,23 @@ _STAY = -0.073  # ln .93
 _SWITCH = -2.66  # ln .07
 _ANSWERED = -0.51  # ln .60: an analyst's question mark is mostly followed by the answer
 _ASKS_ON = -0.92  # ln .40
-_LONG = 150  # characters: who speaks on without asking is more likely management
+_ASKED = (-0.43, -1.05)  # ln .65, ln .35: after a question, without another mark
+_THANKED = (-1.61, -0.22)  # ln .20, ln .80
+_THANKS = re.compile(r"(?i)\bthank(?:s| you)\b[^,]{0,20}$")
+_NEVER = -1e9
+# What the operator says between and after the questions, and where the questions are over.
+_OPERATOR = re.compile(
+    r"(?i)\b(?:press|use|dial) (?:the )?(?:star|\*)|\bstar,? (?:then )?(?:one|two|1|2|11)\b|telephone keypad|touch-?tone|"
+    r"\bthis (?:does )?concludes?\b|\bhas (?:now )?concluded\b|\bmay (?:now )?disconnect\b|\bdisconnect (?:your|at this)|"
+    r"^(?:you may proceed|please (?:go ahead|proceed)(?: with your questions?)?|your line is (?:now )?open)[.]?$"
+)
+_OVER = re.compile(
+    r"(?i)\bno (?:further|more|other|additional) questions\b|\bclosing (?:remarks|comments)\b|\bend of (?:our|the) "
+    r"(?:question|q ?& ?a)|\bthat(?:['’]s| is) (?:all the|it for (?:the|our))|\bconcludes (?:our|the|today|this)"
+)
+_MANAGEMENT = 2
 _REMARKS = 20  # sentences: fewer before the first hand-off are no remarks
 _OPENS = 3.0  # log-odds that an exchange's first sentence is the analyst's
-
-# Cues and the log-odds they give the analyst; negative for management. From reading, not fitted.
-_CUES: tuple[tuple[str, float], ...] = (
-    (r"\?$", 1.6),
-    (r"\b(?:right|correct|okay)\?$", -1.0),
-    (r"\b(?:tak\w+|ask\w*) (?:my|the|our|a)(?: \w+)? ?(?:questions?|call)", 2.5),
-    (r"\bmy (?:first|second|third|next|last|final|other|follow|question|only|quick)", 2.5),
-    (
-        (
-            r"\b(?:wondering|curious|(?:wanted|want|like|love|hoping|hop(?:e|ing)) to (?:ask|follow|touch|"
-            r"get|clarify|dig|circle|go back|start|drill|hear|understand|see if|revisit|pick)|hoping you)"
-        ),
-        1.8,
-    ),
-    (
-        (
-            r"\b(?:can|could|would|will|did|have|are|were|do) (?:you|we|i) (?:guys |just |please |maybe |"
-            r"also |still )?(?:\w+)"
-        ),
-        0.9,
-    ),
-    (r"\b(?:can|could) you\b", 1.2),
-    (r"\bhow (?:should|do|are|would|much|does|might|will|has|can|big|long) ", 0.9),
-    (r"\bwhat (?:are|is|do|would|does|kind|gives|drives|has|should|were|was)\b", 0.6),
-    (r"\b(?:any|some|more|additional) (?:color|thoughts|sense|update|detail|perspective|guidance|commentary)", 1.2),
-    (r"\b(?:help|give|walk|remind|tell|update) (?:us|me)\b", 1.3),
-    (
-        (
-            r"\byou(?:['’]ve)? (?:guys|mentioned|said|noted|talked|guided|called|highlighted|spoke|"
-            r"referenced|laid|alluded|indicated|touched|gave)"
-        ),
-        1.5,
-    ),
-    (
-        (
-            r"\byour (?:guid|prepared|comment|outlook|nii|net|margin|capital|expense|view|thought|slide|"
-            r"remark|target|appetite|expectation|cet|loan|deposit|reserve|buyback|fee)"
-        ),
-        1.2,
-    ),
-    (
-        (
-            r"\b(?:follow[- ]?up|got it|fair enough|makes sense|very helpful|super helpful|that['’]s "
-            r"helpful|great color|helpful\b|understood|all (?:right|set))"
-        ),
-        1.5,
-    ),
-    (r"^(?:and )?(?:just|i guess|maybe|and then|then|separately|secondly|second|switching|one|also|okay)\b", 0.7),
-    (r"\bthanks?(?: you)?(?: so much| very much)?[.!]?$", 0.8),
-    (r"\bfor (?:the|that) (?:color|answer|detail|update|time)", 1.6),
-    (r"\b(?:thank(?:s| you)) for (?:the|that|your|asking)(?: \w+)? question", -3.0),
-    (r"\b(?:good|great|fair|excellent|your|the) (?:first |second |other )?question\b", -1.4),
-    (
-        (
-            r"\bwe(?:['’](?:re|ve|ll|d)| (?:are|were|have|had|think|feel|expect|continue|believe|see|saw|"
-            r"do|don['’]t|did|will|would|can|could|still|also|really|just|look|know|want|need|get|got|"
-            r"grew|made|said|talked))\b"
-        ),
-        -1.0,
-    ),
-    (r"\bour\b", -0.9),
-    (r"\bus\b", -0.2),
-    (r"^(?:sure|yeah|yes|yep|so|no|well|absolutely|look|listen|hey|exactly|correct|again|you know)\b", -0.7),
-    (r"\bi(?:['’]d| would) (?:say|add|just|tell|point|remind|note|characterize)", -1.4),
-    (r"\bi (?:think|mean|don['’]t think)\b", -0.4),
-    (
-        (
-            r"\b(?:as (?:i|we) (?:said|mentioned|noted|talked|indicated)|in my (?:prepared|opening)|"
-            r"i(?:['’]ll| will) (?:let|ask|turn|start|take|hand))"
-        ),
-        -1.6,
-    ),
-    (r"\byou know,", -0.3),
-    (r"\b(?:clients|customers|teammates|colleagues|bankers|franchise)\b", -0.4),
-)
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Utterance:
@@ -115,38 +53,45 @@ class Utterance:
     inferred: bool
 
 
-@cache
-def _cues() -> tuple[tuple[re.Pattern[str], float], ...]:
-    return tuple((re.compile(pattern, re.IGNORECASE), weight) for pattern, weight in _CUES)
-
-
-def analyst_odds(sentence: str) -> float:
-    """The log-odds that a sentence of an exchange is the analyst's, from its cues alone."""
-    odds = sum(weight for pattern, weight in _cues() if pattern.search(sentence))
-    return odds - 0.3 if len(sentence) > _LONG and not sentence.endswith("?") else odds
-
-
-def viterbi(odds: list[float], asks: list[bool]) -> list[bool]:
+def viterbi(odds: list[float], sentences: list[str]) -> list[bool]:
     """For each sentence of an exchange, whether the analyst speaks it: the most likely sequence.
 
-    `odds` are the sentences' log-odds for the analyst; `asks` whether each ends with a question mark.
+    `odds` are the sentences' log-odds for the analyst. An analyst who has asked is more likely to be answered next,
+    and most likely after a "Thanks." Three states then: an analyst who has not asked yet, one who has, management.
     """
     if not odds:
         return []
-    best = (_OPENS + odds[0] / 2, -odds[0] / 2)  # (analyst, management)
-    came_from: list[tuple[bool, bool]] = []
+    asks = [sentence.endswith("?") for sentence in sentences]
+    best = [_OPENS + odds[0] / 2, _NEVER, -odds[0] / 2]
+    if asks[0]:
+        best[:2] = [_NEVER, best[0]]
+    came_from: list[tuple[int, int, int]] = []
     for index in range(1, len(odds)):
-        leave, stay = (_ANSWERED, _ASKS_ON) if asks[index - 1] else (_SWITCH, _STAY)
-        to_analyst = (best[0] + stay, best[1] + _SWITCH)
-        to_management = (best[0] + leave, best[1] + _STAY)
-        came_from.append((to_analyst[0] >= to_analyst[1], to_management[0] > to_management[1]))
-        best = (max(to_analyst) + odds[index] / 2, max(to_management) - odds[index] / 2)
-    analyst = best[0] > best[1]
-    sequence = [analyst]
-    for from_analyst in reversed(came_from):
-        analyst = from_analyst[0] if analyst else from_analyst[1]
-        sequence.append(analyst)
-    return sequence[::-1]
+        stay, leave = _after_asking(sentences[index - 1])
+        entering = (best[0] + _STAY, best[1] + stay, best[2] + _SWITCH)
+        to_fresh = max((0, 2), key=lambda state: entering[state])
+        to_asked = max((0, 1, 2), key=lambda state: entering[state]) if asks[index] else 1
+        leaving = (best[0] + _SWITCH, best[1] + leave, best[2] + _STAY)
+        to_management = max((2, 1, 0), key=lambda state: leaving[state])
+        came_from.append((to_fresh, to_asked, to_management))
+        best = [
+            _NEVER if asks[index] else entering[to_fresh] + odds[index] / 2,
+            entering[to_asked] + odds[index] / 2,
+            leaving[to_management] - odds[index] / 2,
+        ]
+    state = max((0, 1, 2), key=lambda one: best[one])
+    sequence = [state]
+    for origins in reversed(came_from):
+        state = origins[state]
+        sequence.append(state)
+    return [state != _MANAGEMENT for state in reversed(sequence)]
+
+
+def _after_asking(sentence: str) -> tuple[float, float]:
+    """The log-odds that an analyst who has asked goes on after this sentence, and that he is answered."""
+    if sentence.endswith("?"):
+        return _ASKS_ON, _ANSWERED
+    return _THANKED if _THANKS.search(sentence) else _ASKED
 
 
 def opening_is_prepared(sentences: list[Sentence]) -> bool:
@@ -175,7 +120,7 @@ def assign_turns(sentences: list[Sentence], handoffs: list[Handoff]) -> list[Utt
                 )
             )
     else:
-        utterances += _exchange(before, -1)
+        utterances += _exchange(before, -1, "")
     rest = sentences[len(before) :]
     ends = [*(handoff.start for handoff in handoffs[1:]), 10**12][: len(handoffs)]
     position = 0
@@ -188,18 +133,25 @@ def assign_turns(sentences: list[Sentence], handoffs: list[Handoff]) -> list[Utt
                 utterances.append(_utterance(sentence, "operator", index))
             else:
                 members.append(sentence)
-        utterances += _exchange(members, index)
+        utterances += _exchange(members, index, handoff.name)
     return utterances
 
 
-def _exchange(sentences: list[Sentence], index: int) -> list[Utterance]:
-    odds = [analyst_odds(sentence.text) for sentence in sentences]
-    asks = [sentence.text.endswith("?") for sentence in sentences]
-    roles = viterbi(odds, asks)
-    return [
-        _utterance(sentence, "analyst" if analyst else "management", index)
-        for sentence, analyst in zip(sentences, roles, strict=True)
-    ]
+def _exchange(sentences: list[Sentence], index: int, analyst: str) -> list[Utterance]:
+    over = next((place for place, one in enumerate(sentences) if _OVER.search(one.text)), len(sentences))
+    asked = [one for one in sentences[:over] if not _OPERATOR.search(one.text)]
+    odds = [analyst_odds(one.text, analyst) for one in asked]
+    theirs = dict(zip((one.start for one in asked), viterbi(odds, [one.text for one in asked]), strict=True))
+    utterances: list[Utterance] = []
+    for place, one in enumerate(sentences):
+        if place >= over:
+            role: Role = "operator" if _OPERATOR.search(one.text) or _OVER.search(one.text) else "management"
+        elif one.start in theirs:
+            role = "analyst" if theirs[one.start] else "management"
+        else:
+            role = "operator"
+        utterances.append(_utterance(one, role, index))
+    return utterances
 
 
 def _utterance(sentence: Sentence, role: Role, exchange: int) -> Utterance:

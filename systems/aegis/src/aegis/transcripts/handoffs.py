@@ -23,7 +23,8 @@ _OPENING = (
     r"third|next|last|final|following|another|one more|1st)\s+(?:question|caller|response)s?|"
     r"(?:the|our|your|a)\s+questions?)"
     r"(?:\s+(?:today|now|for today|this (?:morning|afternoon|evening)|on the line|in the queue))?,?"
-    r"\s+(?:(?:will|would|is|are|comes?|coming|goes|be|being|also|now|today|next|again|it)\s+){0,4}(?:from|of|by|with)?"
+    r"(?:\s+(?:will|would|is|are|comes?|coming|goes|going|to|be|being|also|now|today|next|again|it)){0,5}"
+    r"(?:\s+(?:from|of|by|with))?"
     # "we'll go next to", "we'll take our first question from", "let's move to", "I'll go to"
     r"|(?:we|i)(?:['’]ll|\s+will|\s+can|\s+have|['’]re going to)?(?:\s+(?:now|just|next|also))*\s+"
     r"(?:take|go|move|turn|hear|open|proceed|get|have)(?:\s+(?:back|on|over|now|next|first|again|ahead|"
@@ -36,6 +37,11 @@ _OPENING = (
     r")\s+(?:the\s+)?(?:(?:phone\s+)?line\s+(?:of|with|from)\s+|(?:the\s+)?site of\s+|"
     r"an?\s+(?:analyst|question)\s+from\s+)?)"
 )
+_NUMBERED = (
+    r"(?i:\b(?:first|next|last|final|another) question(?:\s+(?:today|is|will|comes?|be|now|going|to)){0,4}\s+from\s+"
+    r"(?:the\s+line\s+of\s+)?)"
+)
+_FULL_NAME = r"[A-Z][\w'’\-]+(?:\s+[A-Z][\w'’\-]*\.?)?\s+[A-Z][\w'’\-]+"
 _FROM = r"(?i:,?\s+(?:with|from|of|at|for|representing)\s+)(?:the\s+)?"
 _OPEN_LINE = (
     r"(?i:[\s.,;]*(?:(?:and\s+)?(?:your|his|her|the)\s+line\s+is\s+(?:now\s+|"
@@ -72,6 +78,8 @@ def _patterns() -> tuple[re.Pattern[str], ...]:
         # A name and a firm with the line opened at once, whatever came before.
         # From the start of a word only: in a run of capitals every one would be tried, each as far as the run goes.
         re.compile(rf"(?<![\w'’\-])(?P<name>{_NAME}){firm}(?P<line>(?:{_OPEN_LINE})+)"),
+        # No firm and no word of the line: then a numbered question, and the name is the end of the sentence.
+        re.compile(rf"{_NUMBERED}(?P<name>{_FULL_NAME})(?P<firm>)(?P<line>)(?=[.]\s)"),
         re.compile(rf"{_OPENING}(?P<name>{_LOWER_NAME}){lower_firm}(?P<line>(?:{_OPEN_LINE})+)"),
     )
 
@@ -172,7 +180,7 @@ _GREETING = re.compile(
     r"(?i)[\s.,]*(?:hi|hey|hello|good|great|yeah|yes|thanks?|morning|okay|oh|perfect|guys|sure|so|"
     r"ok|my|first|afternoon|evening|just|can|could|i|wanted)\b"
 )
-_QUESTION_WORD = re.compile(r"(?i)\bquestion|\bline of\b|up next|next up")
+_QUESTION_WORD = re.compile(r"(?i)\bquestion|\bcaller\b|\bline of\b|up next|next up")
 
 
 def _plausible(text: str, match: re.Match[str]) -> bool:
