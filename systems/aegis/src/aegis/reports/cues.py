@@ -77,7 +77,7 @@ _CUES: tuple[tuple[str, float], ...] = (
     ),
     (
         (
-            r"\b(?:follow[- ]?up|got it|fair enough|makes sense|very helpful|super helpful|that['’]s "
+            r"\b(?:follow(?:ing)?[- ]?up|got it|fair enough|makes sense|very helpful|super helpful|that['’]s "
             r"helpful|great color|helpful\b|understood|all (?:right|set))"
         ),
         1.5,
@@ -86,7 +86,7 @@ _CUES: tuple[tuple[str, float], ...] = (
     (
         (
             r"^(?:and |so |okay,? |great,? )*(?:then )?(?:just |maybe )?(?:on |for |as )?(?:a |my |one |the )?(?:quick |last |"
-            r"other |separate |final |second )?(?:follow[- ]?up|question|clarification|clean-?up|separately|switching)\b"
+            r"other |separate |final |second )?(?:follow(?:ing)?[- ]?up|question|clarification|clean-?up|separately|switching)\b"
         ),
         1.5,
     ),

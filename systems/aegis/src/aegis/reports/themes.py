@@ -1,7 +1,8 @@
 """The sections of Key Themes: what analysts asked, by named theme, with management's answer.
 
-A question is scored over its best window of sentences and, at less weight, over its answer. A follow-up that says too
-little takes its analyst's last theme; what is of no theme goes to "Other questions".
+A question is scored over its best window of sentences, over all that the analyst says with it and, at less weight, over
+its answer. A follow-up that says too little takes its analyst's last theme; what is of no theme goes to "Other
+questions".
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from aegis.reports.analysis import is_quotable
+from aegis.reports.cues import analyst_odds
 from aegis.reports.heard import analyst_of, firm_of
 from aegis.reports.lexicon import Topic, load_topics, lowered
 from aegis.reports.model import Block, Quote, Section
@@ -26,18 +28,18 @@ if TYPE_CHECKING:
 OTHER = "theme_other_questions"
 _OTHER_TITLE = "Other questions"
 _LEAST = 4.0
-"""The least score of a theme, where a word in the question counts twice."""
+"""The least score of a theme, where a word counts three times in the window and once elsewhere in the question."""
+_LEAST_OF_ANSWER = 5.0
+"""What an answer must score by itself to name the theme of a question that names none."""
+_IN_ANSWER = 0.5
+_ASKS_MOST = 3.0
+_ASKING = 1.2
+"""The log-odds for the analyst from which a sentence is taken to ask, with or without a question mark."""
 _WINDOW_SENTENCES = 3
 _WINDOW_WORDS = 85
 _QUESTION_WORDS = 9
 _ANSWERS = 2
 _LEAST_ANSWER = 0.5
-_ASKS = re.compile(
-    r"(?i)\?|\b(?:wondering|curious|wanted to (?:ask|follow|touch|get|clarify|see|understand|dig|"
-    r"hear)|can you|could you|"
-    r"how (?:should|do|are|would)|help us|give us|walk us|any (?:color|thoughts|update|sense)|"
-    r"talk (?:about|to|a little))"
-)
 _COURTESY = re.compile(
     r"(?i)^(?:(?:hi|hey|hello|yeah|yes|okay|ok|great|good|oh|thanks?|thank you|got it|perfect|all "
     r"right|sure|sorry|morning|"
@@ -96,9 +98,8 @@ def _questions(analysis: Analysis, text: str) -> list[_Asked]:
         if window is None:
             continue
         index = exchange.question[0].exchange
-        theme = _theme(" ".join(one.sentence.text for one in window), _spoken(exchange.answer))
-        if theme is None:
-            theme = last.get(index, OTHER)
+        whole = " ".join(one.sentence.text for one in exchange.question)
+        theme = _theme(" ".join(one.sentence.text for one in window), whole, _spoken(exchange.answer), last.get(index))
         if theme == OTHER and analysis.embed is not None:
             theme = nearest_theme(" ".join(one.sentence.text for one in window), analysis.embed) or OTHER
         last[index] = theme
@@ -107,16 +108,23 @@ def _questions(analysis: Analysis, text: str) -> list[_Asked]:
     return asked
 
 
-def _theme(question: str, answer: str) -> str | None:
-    """The theme of the highest score over question (twice) and answer; None where it is weak."""
-    asked, answered = lowered(question), lowered(answer)
-    best, best_score = None, 0.0
+def _theme(window: str, question: str, answer: str, last: str | None) -> str:
+    """The theme of the highest score; where it is weak the analyst's last one, or that of the answer alone."""
+    asked, told, answered = lowered(window), lowered(question), lowered(answer)
+    best, best_score = OTHER, 0.0
+    answered_best, answered_score = OTHER, 0.0
     for key, theme in themes().items():
-        in_question = theme.score(asked)
-        score = 2.0 * in_question + 0.5 * theme.score(answered)
+        in_question, in_answer = theme.score(told), theme.score(answered)
+        score = 2.0 * theme.score(asked) + in_question + _IN_ANSWER * in_answer
         if in_question > 0 and score > best_score:
             best, best_score = key, score
-    return best if best_score >= _LEAST else None
+        if in_answer > answered_score:
+            answered_best, answered_score = key, in_answer
+    if best_score >= _LEAST:
+        return best
+    if last is not None:
+        return last
+    return answered_best if answered_score >= _LEAST_OF_ANSWER else OTHER
 
 
 def _spoken(answer: list[Utterance]) -> str:
@@ -126,26 +134,35 @@ def _spoken(answer: list[Utterance]) -> str:
 
 def _window(question: list[Utterance]) -> list[Utterance] | None:
     """The one to three neighbouring sentences that ask the most; None where nothing is asked."""
-    useful = [not _COURTESY.search(one.sentence.text) for one in question]
+    asking = [_asking(one.sentence.text) for one in question]
     best: list[Utterance] | None = None
     best_score = 0.0
     for first in range(len(question)):
         for last in range(first, min(first + _WINDOW_SENTENCES, len(question))):
             window = question[first : last + 1]
-            if not all(useful[first : last + 1]):
+            asks = asking[first : last + 1]
+            if None in asks:
                 break
             words = sum(one.sentence.words for one in window)
-            if words > _WINDOW_WORDS or words < _QUESTION_WORDS:
+            if words < _QUESTION_WORDS or (words > _WINDOW_WORDS and last > first):
                 continue
-            joined = " ".join(one.sentence.text for one in window)
-            if not _ASKS.search(joined):
+            most = max(odds for odds in asks if odds is not None)
+            if most < _ASKING:
                 continue
-            themed = max(theme.score(lowered(joined)) for theme in themes().values())
-            asks = 2.0 if window[-1].sentence.text.endswith("?") else 0.0
-            score = 1.0 + themed + asks + min(words, 50) / 50
+            joined = lowered(" ".join(one.sentence.text for one in window))
+            themed = max(theme.score(joined) for theme in themes().values())
+            marked = 2.0 if window[-1].sentence.text.endswith("?") else 0.0
+            score = 1.0 + themed + marked + min(words, 50) / 50 + min(most, _ASKS_MOST) / 2
             if score > best_score:
                 best, best_score = window, score
     return best
+
+
+def _asking(sentence: str) -> float | None:
+    """How much a sentence of an analyst asks, in log-odds; None for a courtesy, which nobody wants to read."""
+    if _COURTESY.search(sentence):
+        return None
+    return _ASKS_MOST if sentence.endswith("?") else analyst_odds(sentence)
 
 
 def _block(exchange: Exchange, window: list[Utterance], theme: str, text: str) -> Block:
