@@ -21,11 +21,82 @@ _ADDRESS = re.compile(
 _THEIRS = -2.2
 _OTHERS = 0.7
 _NO_NAMES = frozenset(
-    """And But Yeah Yes Yep Sure Okay Well Look Hey Thanks Thank Great Good Perfect Obviously Overall Again Absolutely
-    Now Second Secondly First Third Finally Also Maybe Separately Right Listen Understood Gotcha Sorry Exactly Correct
-    Importantly However Clearly Morning Got Hello Then See Like Just One Two Three January February March April May June
-    July August September October November December Texas Florida Carolinas Europe Asia America California Chicago
-    Basel Visa Treasury Congress Washington Fed""".split()
+    [
+        "And",
+        "But",
+        "Yeah",
+        "Yes",
+        "Yep",
+        "Sure",
+        "Okay",
+        "Well",
+        "Look",
+        "Hey",
+        "Thanks",
+        "Thank",
+        "Great",
+        "Good",
+        "Perfect",
+        "Obviously",
+        "Overall",
+        "Again",
+        "Absolutely",
+        "Now",
+        "Second",
+        "Secondly",
+        "First",
+        "Third",
+        "Finally",
+        "Also",
+        "Maybe",
+        "Separately",
+        "Right",
+        "Listen",
+        "Understood",
+        "Gotcha",
+        "Sorry",
+        "Exactly",
+        "Correct",
+        "Importantly",
+        "However",
+        "Clearly",
+        "Morning",
+        "Got",
+        "Hello",
+        "Then",
+        "See",
+        "Like",
+        "Just",
+        "One",
+        "Two",
+        "Three",
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+        "Texas",
+        "Florida",
+        "Carolinas",
+        "Europe",
+        "Asia",
+        "America",
+        "California",
+        "Chicago",
+        "Basel",
+        "Visa",
+        "Treasury",
+        "Congress",
+        "Washington",
+        "Fed",
+    ]
 )
 
 # A colleague is handed the word; "Dennis, do you want to add?" is no question of an analyst.
@@ -45,7 +116,7 @@ _CUES: tuple[tuple[str, float], ...] = (
     (
         (
             r"\b(?:wondering|curious|(?:wanted|want|like|love|hoping|hop(?:e|ing)) to (?:ask|follow|touch|"
-            r"get|clarify|dig|circle|go back|start|drill|hear|understand|see if|revisit|pick)|hoping you)"
+            r"get|clarify|dig|circle|go back|start|drill|hear|understand|see if|revisit|pick)|hoping (?:that )?(?:you|we))"
         ),
         1.8,
     ),
@@ -151,31 +222,32 @@ def _cues() -> tuple[tuple[re.Pattern[str], float], ...]:
     return tuple((re.compile(pattern, re.IGNORECASE), weight) for pattern, weight in _CUES)
 
 
-def analyst_odds(sentence: str, analyst: str = "") -> float:
+def analyst_odds(sentence: str, analyst: str = "", *, opening: bool = False) -> float:
     """The log-odds that a sentence of an exchange is the analyst's, from its cues alone.
 
-    `analyst` is the name that the operator gave: who says it is most likely not its bearer.
+    `analyst` is the name that the operator gave: who says it is most likely not its bearer, unless the sentence is one
+    of the exchange's first (`opening`): there an analyst may address a namesake.
     """
     if _COLLEAGUE.search(sentence):
         return -3.0
     odds = sum(weight for pattern, weight in _cues() if pattern.search(sentence))
-    odds += _addressed(sentence, analyst)
+    odds += _addressed(sentence, analyst, opening=opening)
     if _ASKS_OF_ITSELF.search(sentence):
         odds -= 1.6
     return odds - 0.3 if len(sentence) > _LONG and not sentence.endswith("?") else odds
 
 
-def _addressed(sentence: str, analyst: str) -> float:
+def _addressed(sentence: str, analyst: str, *, opening: bool) -> float:
     from rapidfuzz import fuzz
 
-    first = analyst.split(" ")[0].rstrip(".")
+    first = analyst.split(" ", maxsplit=1)[0].rstrip(".")
     odds = 0.0
     for match in _ADDRESS.finditer(sentence):
         name = match["first"] or match["last"]
         if name in _NO_NAMES:
             continue
         if first and fuzz.ratio(name.lower(), first.lower()) >= _SAME:
-            return _THEIRS
+            return 0.0 if opening and match.start("first") == 0 else _THEIRS
         odds = _OTHERS if match["first"] else odds
     return odds
 

@@ -28,10 +28,16 @@ if TYPE_CHECKING:
 OTHER = "theme_other_questions"
 _OTHER_TITLE = "Other questions"
 _LEAST = 4.0
-"""The least score of a theme, where a word counts three times in the window and once elsewhere in the question."""
+"""The least score of a theme, where a word counts twice in the window and once elsewhere in the question."""
+_LEAD_WORDS = 30
+"""Words in which an analyst mostly says what the question is on; a theme named there counts half more."""
 _LEAST_OF_ANSWER = 5.0
 """What an answer must score by itself to name the theme of a question that names none."""
-_IN_ANSWER = 0.5
+_IN_ANSWER = 0.75
+_IN_LEAD = 0.5
+_ANYTHING = -10.0
+_FORCED = 15
+_COURTESY_WORDS = 16
 _ASKS_MOST = 3.0
 _ASKING = 1.2
 """The log-odds for the analyst from which a sentence is taken to ask, with or without a question mark."""
@@ -40,6 +46,10 @@ _WINDOW_WORDS = 85
 _QUESTION_WORDS = 9
 _ANSWERS = 2
 _LEAST_ANSWER = 0.5
+# The subject changes: what follows is no part of the analyst's last theme.
+_ELSEWHERE = re.compile(
+    r"\bseparate(?:ly)?\b|\bdifferent (?:topic|subject|question)|\bcircl|\bswitch|\bunrelated\b|\bother question"
+)
 _COURTESY = re.compile(
     r"(?i)^(?:(?:hi|hey|hello|yeah|yes|okay|ok|great|good|oh|thanks?|thank you|got it|perfect|all "
     r"right|sure|sorry|morning|"
@@ -94,11 +104,14 @@ def _questions(analysis: Analysis, text: str) -> list[_Asked]:
     asked: list[_Asked] = []
     last: dict[int, str] = {}
     for exchange in analysis.exchanges:
-        window = _window(exchange.question)
+        index = exchange.question[0].exchange
+        # Every analyst appears: of the first turn after a hand-off something is quoted, however it is put.
+        window = _window(exchange.question) or (
+            None if index in last else _window(exchange.question, least=_ANYTHING, words=_FORCED)
+        )
         if window is None:
             continue
-        index = exchange.question[0].exchange
-        whole = " ".join(one.sentence.text for one in exchange.question)
+        whole = " ".join(one.sentence.text for one in exchange.question if not _is_courtesy(one.sentence.text))
         theme = _theme(" ".join(one.sentence.text for one in window), whole, _spoken(exchange.answer), last.get(index))
         if theme == OTHER and analysis.embed is not None:
             theme = nearest_theme(" ".join(one.sentence.text for one in window), analysis.embed) or OTHER
@@ -111,18 +124,19 @@ def _questions(analysis: Analysis, text: str) -> list[_Asked]:
 def _theme(window: str, question: str, answer: str, last: str | None) -> str:
     """The theme of the highest score; where it is weak the analyst's last one, or that of the answer alone."""
     asked, told, answered = lowered(window), lowered(question), lowered(answer)
+    named = " ".join(told.split()[:_LEAD_WORDS])
     best, best_score = OTHER, 0.0
     answered_best, answered_score = OTHER, 0.0
     for key, theme in themes().items():
         in_question, in_answer = theme.score(told), theme.score(answered)
-        score = 2.0 * theme.score(asked) + in_question + _IN_ANSWER * in_answer
+        score = theme.score(asked) + in_question + _IN_LEAD * theme.score(named) + _IN_ANSWER * in_answer
         if in_question > 0 and score > best_score:
             best, best_score = key, score
         if in_answer > answered_score:
             answered_best, answered_score = key, in_answer
     if best_score >= _LEAST:
         return best
-    if last is not None:
+    if last is not None and not _ELSEWHERE.search(told):
         return last
     return answered_best if answered_score >= _LEAST_OF_ANSWER else OTHER
 
@@ -132,7 +146,7 @@ def _spoken(answer: list[Utterance]) -> str:
     return " ".join(one.sentence.text for one in answer[:10])
 
 
-def _window(question: list[Utterance]) -> list[Utterance] | None:
+def _window(question: list[Utterance], least: float = _ASKING, words: int = _QUESTION_WORDS) -> list[Utterance] | None:
     """The one to three neighbouring sentences that ask the most; None where nothing is asked."""
     asking = [_asking(one.sentence.text) for one in question]
     best: list[Utterance] | None = None
@@ -143,16 +157,16 @@ def _window(question: list[Utterance]) -> list[Utterance] | None:
             asks = asking[first : last + 1]
             if None in asks:
                 break
-            words = sum(one.sentence.words for one in window)
-            if words < _QUESTION_WORDS or (words > _WINDOW_WORDS and last > first):
+            length = sum(one.sentence.words for one in window)
+            if length < words or (length > _WINDOW_WORDS and last > first):
                 continue
             most = max(odds for odds in asks if odds is not None)
-            if most < _ASKING:
+            if most < least:
                 continue
             joined = lowered(" ".join(one.sentence.text for one in window))
             themed = max(theme.score(joined) for theme in themes().values())
             marked = 2.0 if window[-1].sentence.text.endswith("?") else 0.0
-            score = 1.0 + themed + marked + min(words, 50) / 50 + min(most, _ASKS_MOST) / 2
+            score = 1.0 + themed + marked + min(length, 50) / 50 + min(most, _ASKS_MOST) / 2
             if score > best_score:
                 best, best_score = window, score
     return best
@@ -160,9 +174,13 @@ def _window(question: list[Utterance]) -> list[Utterance] | None:
 
 def _asking(sentence: str) -> float | None:
     """How much a sentence of an analyst asks, in log-odds; None for a courtesy, which nobody wants to read."""
-    if _COURTESY.search(sentence):
+    if _is_courtesy(sentence):
         return None
     return _ASKS_MOST if sentence.endswith("?") else analyst_odds(sentence)
+
+
+def _is_courtesy(sentence: str) -> bool:
+    return sentence.count(" ") < _COURTESY_WORDS and _COURTESY.search(sentence) is not None
 
 
 def _block(exchange: Exchange, window: list[Utterance], theme: str, text: str) -> Block:

@@ -26,20 +26,33 @@ _ASKS_ON = -0.92  # ln .40
 _ASKED = (-0.43, -1.05)  # ln .65, ln .35: after a question, without another mark
 _THANKED = (-1.61, -0.22)  # ln .20, ln .80
 _THANKS = re.compile(r"(?i)\bthank(?:s| you)\b[^,]{0,20}$")
+_OPENING_SENTENCES = 4
+_FIRST_TURN = 12  # sentences after a hand-off in which its question begins
+_A_QUESTION = 9  # words
+_GREETED = -0.22  # ln .80: management greets back, and the analyst goes on
+_GREETS = re.compile(
+    r"(?i)^(?:hey|hi|hello|yes|yeah|good|great|thanks?|thank you)?,? ?(?:good )?(?:morning|afternoon|evening)?,? ?\w+[.!]$"
+)
 _NEVER = -1e9
 # What the operator says between and after the questions, and where the questions are over.
 _OPERATOR = re.compile(
     r"(?i)\b(?:press|use|dial) (?:the )?(?:star|\*)|\bstar,? (?:then )?(?:one|two|1|2|11)\b|telephone keypad|touch-?tone|"
     r"\bthis (?:does )?concludes?\b|\bhas (?:now )?concluded\b|\bmay (?:now )?disconnect\b|\bdisconnect (?:your|at this)|"
-    r"^(?:you may proceed|please (?:go ahead|proceed)(?: with your questions?)?|your line is (?:now )?open)[.]?$"
+    r"^(?:\w+,? )?(?:you may (?:now )?proceed|please (?:go ahead|proceed)(?: with your questions?)?|(?:perhaps )?your line "
+    r"(?:is (?:now )?open|may be muted))[.]?$|^(?:okay,? )?(?:next|final) question,?(?: please)?[.]?$|"
+    r"\bone moment (?:please )?(?:for|while)\b|^(?:and )?(?:our|your|for our) (?:next|final|last) question,?(?: (?:has )?"
+    r"comes?)?(?: from)?(?: the line of)?$"
 )
 _OVER = re.compile(
     r"(?i)\bno (?:further|more|other|additional) questions\b|\bclosing (?:remarks|comments)\b|\bend of (?:our|the) "
-    r"(?:question|q ?& ?a)|\bthat(?:['’]s| is) (?:all the|it for (?:the|our))|\bconcludes (?:our|the|today|this)"
+    r"(?:question|q ?& ?a)|\bthat(?:['’]s| is) (?:all the|it for (?:the|our))|\bconcludes (?:our|the|today|this)|"
+    r"\bthank(?:s| you)(?: again| all| everyone| everybody|,)* for (?:joining|participating|dialing|your (?:continued )?"
+    r"(?:interest|participation|support))|\bwebcast replay\b|\baccess code\b"
 )
 _MANAGEMENT = 2
 _REMARKS = 20  # sentences: fewer before the first hand-off are no remarks
 _OPENS = 3.0  # log-odds that an exchange's first sentence is the analyst's
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Utterance:
@@ -68,7 +81,8 @@ def viterbi(odds: list[float], sentences: list[str]) -> list[bool]:
     came_from: list[tuple[int, int, int]] = []
     for index in range(1, len(odds)):
         stay, leave = _after_asking(sentences[index - 1])
-        entering = (best[0] + _STAY, best[1] + stay, best[2] + _SWITCH)
+        back = _GREETED if _GREETS.match(sentences[index - 1]) else _SWITCH
+        entering = (best[0] + _STAY, best[1] + stay, best[2] + back)
         to_fresh = max((0, 2), key=lambda state: entering[state])
         to_asked = max((0, 1, 2), key=lambda state: entering[state]) if asks[index] else 1
         leaving = (best[0] + _SWITCH, best[1] + leave, best[2] + _STAY)
@@ -140,8 +154,11 @@ def assign_turns(sentences: list[Sentence], handoffs: list[Handoff]) -> list[Utt
 def _exchange(sentences: list[Sentence], index: int, analyst: str) -> list[Utterance]:
     over = next((place for place, one in enumerate(sentences) if _OVER.search(one.text)), len(sentences))
     asked = [one for one in sentences[:over] if not _OPERATOR.search(one.text)]
-    odds = [analyst_odds(one.text, analyst) for one in asked]
-    theirs = dict(zip((one.start for one in asked), viterbi(odds, [one.text for one in asked]), strict=True))
+    odds = [analyst_odds(one.text, analyst, opening=place < _OPENING_SENTENCES) for place, one in enumerate(asked)]
+    spoken = viterbi(odds, [one.text for one in asked])
+    if index >= 0:
+        _open_with_analyst(asked, odds, spoken)
+    theirs = dict(zip((one.start for one in asked), spoken, strict=True))
     utterances: list[Utterance] = []
     for place, one in enumerate(sentences):
         if place >= over:
@@ -152,6 +169,19 @@ def _exchange(sentences: list[Sentence], index: int, analyst: str) -> list[Utter
             role = "operator"
         utterances.append(_utterance(one, role, index))
     return utterances
+
+
+def _open_with_analyst(sentences: list[Sentence], odds: list[float], spoken: list[bool]) -> None:
+    """After a hand-off it is the analyst who asks first: where nothing says so, all up to the first question is his."""
+    first = range(min(_FIRST_TURN, len(sentences)))
+    if any(spoken[place] and sentences[place].words >= _A_QUESTION for place in first):
+        return
+    long = [place for place in first if sentences[place].words >= _A_QUESTION]
+    if not long:
+        return
+    marked = [place for place in long if sentences[place].text.endswith("?")]
+    last = marked[0] if marked else max(long, key=lambda place: odds[place])
+    spoken[: last + 1] = [True] * (last + 1)
 
 
 def _utterance(sentence: Sentence, role: Role, exchange: int) -> Utterance:

@@ -21,20 +21,20 @@ _OPENING = (
     # "your next question comes from", "the first question today will be from", "our last question is from"
     r"(?:(?:(?:and\s+)?(?:the|our|your|we['’]ll take our|i['’]ll take our)\s+)?(?:first|second|"
     r"third|next|last|final|following|another|one more|1st)\s+(?:question|caller|response)s?|"
-    r"(?:the|our|your|a)\s+questions?)"
+    r"(?:the|our|your|a|that)\s+questions?)"
     r"(?:\s+(?:today|now|for today|this (?:morning|afternoon|evening)|on the line|in the queue))?,?"
-    r"(?:\s+(?:will|would|is|are|comes?|coming|goes|going|to|be|being|also|now|today|next|again|it)){0,5}"
+    r"(?:\s+(?:will|would|is|are|comes?|coming|come|has|goes|going|to|be|being|also|now|today|next|again|it)){0,5}"
     r"(?:\s+(?:from|of|by|with))?"
     # "we'll go next to", "we'll take our first question from", "let's move to", "I'll go to"
     r"|(?:we|i)(?:['’]ll|\s+will|\s+can|\s+have|['’]re going to)?(?:\s+(?:now|just|next|also))*\s+"
-    r"(?:take|go|move|turn|hear|open|proceed|get|have)(?:\s+(?:back|on|over|now|next|first|again|ahead|"
+    r"(?:take|go|move|return|turn|hear|open|proceed|get|have)(?:\s+(?:back|on|over|now|next|first|again|ahead|"
     r"this morning|our|the|your|an?|to|in|with|first|second|third|last|final|questions?|follow[- "
     r"]up))*\s*(?:to|from|with|is|of)"
     r"|(?:up next|next up|next|first up|and next)(?:\s+(?:is|we have|we(?:['’]ll| will) (?:go to|"
     r"hear from|move to|take)|in (?:line|queue) is))"
     r"|(?:question(?:s)?\s+(?:comes?|is|will (?:come|be))|moving on)\s+(?:from|to)"
     r"|(?:go|move|turn|proceed)(?:\s+(?:on|now|next))*\s+to"
-    r")\s+(?:the\s+)?(?:(?:phone\s+)?line\s+(?:of|with|from)\s+|(?:the\s+)?site of\s+|"
+    r")(?:\s*(?:\.{2,}|…|,))?\s+(?:the\s+)?(?:(?:phone\s+)?line\s+(?:of|with|from)\s+|(?:the\s+)?site of\s+|"
     r"an?\s+(?:analyst|question)\s+from\s+)?)"
 )
 _NUMBERED = (
@@ -78,8 +78,8 @@ def _patterns() -> tuple[re.Pattern[str], ...]:
         # A name and a firm with the line opened at once, whatever came before.
         # From the start of a word only: in a run of capitals every one would be tried, each as far as the run goes.
         re.compile(rf"(?<![\w'’\-])(?P<name>{_NAME}){firm}(?P<line>(?:{_OPEN_LINE})+)"),
-        # No firm and no word of the line: then a numbered question, and the name is the end of the sentence.
-        re.compile(rf"{_NUMBERED}(?P<name>{_FULL_NAME})(?P<firm>)(?P<line>)(?=[.]\s)"),
+        # No firm, or one that lost its capitals, and no word of the line: then a numbered question, to its full stop.
+        re.compile(rf"{_NUMBERED}(?P<name>{_FULL_NAME})(?:{_FROM}(?P<firm>{_LOWER_FIRM}))?(?P<line>)(?=[.]\s)"),
         re.compile(rf"{_OPENING}(?P<name>{_LOWER_NAME}){lower_firm}(?P<line>(?:{_OPEN_LINE})+)"),
     )
 
@@ -161,7 +161,7 @@ def find_handoffs(text: str) -> list[Handoff]:
     for pattern in _patterns():
         for match in pattern.finditer(text):
             first = match["name"].split()[0].rstrip(".,")
-            if first in _NOT_NAMES or match["firm"].startswith(_NOT_FIRMS) or not _plausible(text, match):
+            if first in _NOT_NAMES or (match["firm"] or "").startswith(_NOT_FIRMS) or not _plausible(text, match):
                 continue
             if all(match.end() <= other.start or match.start() >= other.end for other in found):
                 found.append(
@@ -169,7 +169,7 @@ def find_handoffs(text: str) -> list[Handoff]:
                         start=match.start(),
                         end=match.end(),
                         name=match["name"].strip(" ,."),
-                        firm=match["firm"].strip(" ,."),
+                        firm=(match["firm"] or "").strip(" ,."),
                     )
                 )
     return sorted(found, key=lambda handoff: handoff.start)
@@ -190,4 +190,4 @@ def _plausible(text: str, match: re.Match[str]) -> bool:
     """
     if match["line"] or _QUESTION_WORD.search(match.group()):
         return True
-    return _GREETING.match(text, match.end()) is not None and match["firm"] != ""
+    return _GREETING.match(text, match.end()) is not None and bool(match["firm"])
