@@ -8,22 +8,45 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-THRESHOLD = 2.0
+THRESHOLD = 1.75
 """The least score at which a sentence is of a topic."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Topic:
-    """A topic: its weighted patterns, and its sub-slots in the order in which they are printed."""
+    """A topic: its weighted patterns, and its sub-slots in the order in which they are printed.
+
+    `named` has for some slots how the measure itself is named, of the whole company; `least` is the least score of a
+    sentence that is quoted.
+    """
 
     key: str
     title: str
     patterns: tuple[tuple[float, re.Pattern[str]], ...]
     slots: tuple[tuple[str, re.Pattern[str]], ...]
+    named: dict[str, re.Pattern[str]]
+    least: float = 0.0
 
     def score(self, lowered: str) -> float:
         """The sum of the weights of the patterns that a lower-case sentence matches, each counted once."""
         return sum(weight for weight, pattern in self.patterns if pattern.search(lowered))
+
+
+_OF_CLAIM = 0.5
+_CLAIM_WORDS = 3
+"""Blanks before which a reason starts no sentence's tail: "Driven by fees, revenue rose" has none."""
+_PAIR = 2
+_REASONS = re.compile(
+    r",? (?:(?:primarily|largely|mainly|predominantly|mostly|partially|partly) )?(?:driven|reflecting|reflects?|"
+    r"reflected|due to|offset|given|supported by|led by|because|as a result of|excluding|even while|while|despite|"
+    r"notwithstanding|including|inclusive of|fueled by|attributable|primarily|largely|mainly|predominantly|mostly)\b|"
+    r", (?:as|which|with)\b"
+)
+
+_CAUSES = re.compile(
+    r",? (?:(?:primarily|largely|mainly|predominantly|mostly|partially|partly) )?(?:driven|reflecting|reflects?|"
+    r"reflected|due to|offset|supported by|led by|because|as a result of|fueled by|attributable)\b"
+)
 
 
 @cache
@@ -40,7 +63,9 @@ def load_topics(file: str, table: str) -> dict[str, Topic]:
             key=entry["key"],
             title=entry["title"],
             patterns=tuple((float(weight), re.compile(pattern)) for weight, pattern in entry["patterns"]),
-            slots=tuple((label, re.compile(pattern)) for label, pattern in entry.get("slots", [])),
+            slots=tuple((slot[0], re.compile(slot[1])) for slot in entry.get("slots", [])),
+            named={slot[0]: re.compile(slot[2]) for slot in entry.get("slots", []) if len(slot) > _PAIR},
+            least=float(entry.get("least", 0.0)),
         )
         for entry in document[table]
     }
@@ -51,9 +76,32 @@ def lowered(sentence: str) -> str:
     return sentence.lower().replace("’", "'")
 
 
+def claim_of(lower: str) -> str:
+    """What a lower-case sentence says before it gives reasons, conditions and parts."""
+    return _before(_REASONS, lower)
+
+
+def effect_of(lower: str) -> str:
+    """What a lower-case sentence says before it gives causes."""
+    return _before(_CAUSES, lower)
+
+
+def _before(pattern: re.Pattern[str], lower: str) -> str:
+    for match in pattern.finditer(lower):
+        if lower.count(" ", 0, match.start()) >= _CLAIM_WORDS:
+            return lower[: match.start()]
+    return lower
+
+
 def topic_of(sentence: str) -> str | None:
-    """The key of the best topic of a sentence; None where no topic reaches the threshold."""
+    """The key of the best topic of a sentence; None where no topic reaches the threshold.
+
+    What the sentence says first counts in full, the reasons after it half: "revenue rose, driven by fees" is of revenue.
+    """
     text = lowered(sentence)
-    found = [(topic.score(text), topic.key) for topic in topics().values()]
+    claim = claim_of(text)
+    found = [
+        (_OF_CLAIM * topic.score(claim) + (1 - _OF_CLAIM) * topic.score(text), topic.key) for topic in topics().values()
+    ]
     score, key = max(found, key=lambda pair: pair[0])
     return key if score >= THRESHOLD else None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from aegis.reports.guidance import MEASURES
-from aegis.reports.lexicon import lowered, topics
+from aegis.reports.lexicon import Topic, claim_of, effect_of, lowered, topics
 from aegis.reports.model import Block, Quote, Section
 from aegis.reports.salience import has_quantity
 
@@ -18,6 +19,17 @@ _A_MEASURE = 2
 """Statements of guidance quoted for one measure: mostly the year's and the next quarter's."""
 _LEAST = 2.6
 """The least salience of a quote: a number, or a change said in the prepared remarks."""
+_LEAST_WITHOUT_AMOUNT = 3.0
+_NAMED = 1.6
+_SUBJECT = 0.6
+_SUBJECT_WORDS = 6
+_ONLY_A_REASON = 1.8
+_FORWARD = 1.2
+# What is to come is in the guidance; a topic's slots are for what was.
+_TO_COME = re.compile(
+    r"\b(?:we (?:now |continue to |still |currently )?(?:expect|anticipate|project)|will|guidance|outlook|"
+    r"is expected|are expected|medium[- ]term|should)\b"
+)
 
 
 def summary_topics() -> list[str]:
@@ -45,15 +57,59 @@ def summary_section(analysis: Analysis, key: str) -> Section:
     topic = topics()[key]
     guided = {id(candidate) for _, chosen in _guidance(analysis) for candidate in chosen}
     considered = [candidate for candidate in analysis.candidates if candidate.topic == key]
-    free = [candidate for candidate in considered if id(candidate) not in guided and candidate.salience >= _LEAST]
-    free.sort(key=lambda candidate: -candidate.salience)
+    free = [
+        candidate
+        for candidate in considered
+        if id(candidate) not in guided
+        and worth_quoting(candidate)
+        and topic.score(effect_of(_text(candidate))) >= topic.least
+    ]
     blocks: list[Block] = []
+    told: list[str] = []
     for label, pattern in topic.slots:
-        best = next((one for one in free if pattern.search(lowered(one.utterance.sentence.text))), None)
-        if best is not None:
-            free.remove(best)
-            blocks.append(Block(label=label, quotes=[quote_of(best.utterance)]))
+        rated = [(slot_rating(one, topic, label), one) for one in free if pattern.search(effect_of(_text(one)))]
+        named = topic.named.get(label, pattern)
+        # One sentence may tell several slots; what it has told, only a sentence on the measure itself tells again.
+        if any(named.search(text) for text in told):
+            rated = [(rating, one) for rating, one in rated if named.search(claim_of(_text(one)))]
+        if not rated:
+            continue
+        rating, best = max(rated, key=lambda pair: pair[0])  # the first in the text of equal ones
+        if rating < _LEAST:
+            continue
+        free.remove(best)
+        told.append(_text(best))
+        blocks.append(Block(label=label, quotes=[quote_of(best.utterance)]))
     return _section(key, topic.title, blocks, len(considered))
+
+
+def worth_quoting(candidate: Candidate) -> bool:
+    """Whether a sentence tells enough: one without an amount must be well said."""
+    least = _LEAST if has_quantity(candidate.utterance.sentence.text) else _LEAST_WITHOUT_AMOUNT
+    return candidate.salience >= least
+
+
+def slot_rating(candidate: Candidate, topic: Topic, label: str) -> float:
+    """How well a sentence tells a slot: its salience, and whether the slot is its subject rather than a reason."""
+    text = _text(candidate)
+    claim = claim_of(text)
+    pattern = dict(topic.slots)[label]
+    rating = candidate.salience
+    named = topic.named.get(label)
+    if named is not None and named.search(claim):
+        rating += _NAMED
+    place = pattern.search(claim)
+    if place is None:
+        rating -= _ONLY_A_REASON
+    elif claim.count(" ", 0, place.start()) <= _SUBJECT_WORDS:
+        rating += _SUBJECT
+    if _TO_COME.search(text):
+        rating -= _FORWARD
+    return rating
+
+
+def _text(candidate: Candidate) -> str:
+    return lowered(candidate.utterance.sentence.text)
 
 
 def _guidance_section(analysis: Analysis) -> Section:
