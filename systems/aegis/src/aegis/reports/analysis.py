@@ -36,12 +36,16 @@ _FRAGMENT = re.compile(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
-    """A sentence of management that may be quoted, with what it is about and how much it tells."""
+    """A sentence of management that may be quoted, with what it is about, how much it tells.
+
+    `position` is its place in the prepared remarks, 0 to 1; of an answer it is 1.
+    """
 
     utterance: Utterance
     topic: str | None
     measure: str | None
     salience: float
+    position: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,17 +75,20 @@ class Analysis:
     def candidates(self) -> list[Candidate]:
         """Management's sentences that can be quoted, each with its topic and measure."""
         found: list[Candidate] = []
+        remarks = max((one.sentence.end for one in self.utterances if one.part == "prepared"), default=self.length)
         for utterance in self.utterances:
             sentence = utterance.sentence.text
             if utterance.role != "management" or not is_quotable(sentence):
                 continue
             prepared = utterance.part == "prepared"
+            start = utterance.sentence.start
             found.append(
                 Candidate(
                     utterance=utterance,
                     topic=topic_of(sentence),
                     measure=guided_measure(sentence, prepared=prepared),
-                    salience=salience(sentence, prepared=prepared, position=utterance.sentence.start / self.length),
+                    salience=salience(sentence, prepared=prepared, position=start / self.length),
+                    position=start / remarks if prepared else 1.0,
                 )
             )
         return found if self.embed is None else _with_topics(found, self.embed)

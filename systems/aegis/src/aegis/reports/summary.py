@@ -19,12 +19,14 @@ _A_MEASURE = 2
 """Statements of guidance quoted for one measure: mostly the year's and the next quarter's."""
 _LEAST = 2.6
 """The least salience of a quote: a number, or a change said in the prepared remarks."""
-_LEAST_WITHOUT_AMOUNT = 3.0
+_LEAST_WITHOUT_AMOUNT = 3.4
 _NAMED = 1.6
 _SUBJECT = 0.6
 _SUBJECT_WORDS = 6
 _ONLY_A_REASON = 1.8
 _FORWARD = 1.2
+_FIRST = 1.0
+"""Calls tell of the whole company before its segments."""
 # What is to come is in the guidance; a topic's slots are for what was.
 _TO_COME = re.compile(
     r"\b(?:we (?:now |continue to |still |currently )?(?:expect|anticipate|project)|will|guidance|outlook|"
@@ -67,11 +69,11 @@ def summary_section(analysis: Analysis, key: str) -> Section:
     blocks: list[Block] = []
     told: list[str] = []
     for label, pattern in topic.slots:
+        # One sentence may tell several slots: "earnings per share of $1.90 and a return on equity of 13%".
+        named = topic.named.get(label)
+        if any(named.search(text) if named else pattern.search(claim_of(text)) for text in told):
+            continue
         rated = [(slot_rating(one, topic, label), one) for one in free if pattern.search(effect_of(_text(one)))]
-        named = topic.named.get(label, pattern)
-        # One sentence may tell several slots; what it has told, only a sentence on the measure itself tells again.
-        if any(named.search(text) for text in told):
-            rated = [(rating, one) for rating, one in rated if named.search(claim_of(_text(one)))]
         if not rated:
             continue
         rating, best = max(rated, key=lambda pair: pair[0])  # the first in the text of equal ones
@@ -105,6 +107,7 @@ def slot_rating(candidate: Candidate, topic: Topic, label: str) -> float:
         rating += _SUBJECT
     if _TO_COME.search(text):
         rating -= _FORWARD
+    rating += _FIRST * (1.0 - candidate.position)
     return rating
 
 
