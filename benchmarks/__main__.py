@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import aegis_reports, claims, cold_start, load, plans, throughput
+from benchmarks import aegis_quality, aegis_reports, claims, cold_start, load, plans, throughput
 from benchmarks.figures import Figure, show, write
 from benchmarks.server import facts, server
 
@@ -17,7 +17,7 @@ BENCHMARKS: dict[str, Callable[..., list[Figure]]] = {
     "plans": plans.measure,
     "cold_start": cold_start.measure,
 }
-REPORTS, LOAD = "aegis_reports", "load"
+REPORTS, QUALITY, LOAD = "aegis_reports", "aegis_quality", "load"
 
 
 def main() -> None:
@@ -27,14 +27,14 @@ def main() -> None:
         "names",
         nargs="*",
         metavar="NAME",
-        help=f"{', '.join(BENCHMARKS)}, {REPORTS} or {LOAD}; all but {LOAD} by default",
+        help=f"{', '.join(BENCHMARKS)}, {REPORTS}, {QUALITY} or {LOAD}; all but {LOAD} by default",
     )
     parser.add_argument("--quick", action="store_true", help="less of everything: a minute or two, figures are rough")
     parser.add_argument("--runs", type=int, metavar="N", help=f"how many runs {LOAD} makes; {load.RUNS:,} by default")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     asked = parser.parse_args()
-    names: list[str] = asked.names or [*BENCHMARKS, REPORTS]
-    if unknown := set(names) - {*BENCHMARKS, REPORTS, LOAD}:
+    names: list[str] = asked.names or [*BENCHMARKS, REPORTS, QUALITY]
+    if unknown := set(names) - {*BENCHMARKS, REPORTS, QUALITY, LOAD}:
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}")
     figures: list[Figure] = []
     with server() as url:
@@ -44,6 +44,8 @@ def main() -> None:
             begun = time.monotonic()
             if name == REPORTS:
                 aegis_reports.main([])
+            elif name == QUALITY:
+                aegis_quality.main()
             elif name == LOAD:
                 figures += load.measure(url, quick=asked.quick, runs=asked.runs)
             else:

@@ -58,6 +58,11 @@ class Calls:
             for one in inspect(read_source(source), known).accepted
         }
 
+    def labelled(self) -> list[str]:
+        """The calls of which quotes, slots or turns are labelled."""
+        files = ("quotes.csv", "answers.csv", "slots.csv", "turns.csv")
+        return sorted({place.file for labels in files for place in self._places(labels, "", "")})
+
     def places(self, labels: str, kind: str, says: str) -> list[Place]:
         """All labels of one file. `kind` and `says` name its columns; a kind without a column is "".
 

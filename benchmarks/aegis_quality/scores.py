@@ -7,12 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from aegis.reports import Quote
-from aegis.reports.analysis import is_quotable
+from aegis.reports.analysis import Analysis, is_quotable
 from aegis.reports.lexicon import topic_of
 from aegis.reports.salience import has_quantity
+from aegis.reports.summary import GUIDANCE, summary_section
 from aegis.transcripts.handoffs import find_handoffs
 from benchmarks.aegis_quality.labels import Calls, Part, Place
-from benchmarks.aegis_quality.reports import Written
+from benchmarks.aegis_quality.reports import THEME, Written
 
 NONE = "none"
 
@@ -61,33 +62,50 @@ def topics(places: Iterable[Place]) -> list[Score]:
 
 
 def quotes_by_reading(places: Iterable[Place], written: dict[str, Written]) -> list[Score]:
-    """Points 3 and 6: of the quotes that are still written, how many a reader found good; and how many none has read."""
-    judged: dict[tuple[str, str, int, int], Place] = {
-        (place.file, place.kind, place.start, place.end): place for place in places
-    }
-    files = {place.file for place in judged.values()}
+    """Points 3 and 6: of a Call Summary's quotes that a reader judged and that are still written, those found good.
+
+    Good is on the section's topic, informative and said by management; of guidance, a forward statement with a measure.
+    """
+    good, cases, unread = _judged(places, written, answers=False)
+    scores = [
+        Score(point=3, what="quotes of a summary good", hits=good.total(), cases=cases.total(), bar=0.88),
+        Score(point=3, what="quotes of a summary not read", hits=unread, cases=unread + cases.total()),
+    ]
+    for section in sorted(cases):
+        what = f"good: {section}"
+        bar = 0.70 if section == "strategy" else 0.80
+        point = 6 if section == "guidance" else 3
+        scores.append(Score(point=point, what=what, hits=good[section], cases=cases[section], bar=bar))
+    return scores
+
+
+def answers_by_reading(places: Iterable[Place], written: dict[str, Written]) -> list[Score]:
+    """The same of management's answers in Key Themes, of which a sample was read."""
+    good, cases, unread = _judged(places, written, answers=True)
+    return [
+        Score(point=3, what="answers in themes good", hits=good.total(), cases=cases.total(), bar=0.88),
+        Score(point=3, what="answers in themes not read", hits=unread, cases=unread + cases.total()),
+    ]
+
+
+def _judged(
+    places: Iterable[Place], written: dict[str, Written], *, answers: bool
+) -> tuple[Counter[str], Counter[str], int]:
+    judged = {(place.file, place.kind, place.start, place.end): place for place in places}
     good: Counter[str] = Counter()
     cases: Counter[str] = Counter()
     unread = 0
-    for file in sorted(files):
+    for file in sorted({place.file for place in judged.values()}):
         for section, quote in written[file].quotes():
+            if section.startswith(THEME) is not answers:
+                continue
             place = judged.get((file, section, quote.start, quote.end))
             if place is None:
                 unread += 1
                 continue
             cases[section] += 1
             good[section] += "good" in place.says
-    topics_only = {section for section in cases if not section.startswith("theme_")}
-    scores = [
-        Score(point=3, what="quotes found good by reading", hits=good.total(), cases=cases.total(), bar=0.88),
-        Score(point=3, what="quotes written and not read", hits=unread, cases=unread + cases.total()),
-    ]
-    for section in sorted(topics_only):
-        bar = 0.70 if section == "strategy" else 0.80
-        point = 6 if section == "guidance" else 3
-        what = f"good by reading: {section}"
-        scores.append(Score(point=point, what=what, hits=good[section], cases=cases[section], bar=bar))
-    return scores
+    return good, cases, unread
 
 
 def slots(places: Iterable[Place], written: dict[str, Written]) -> list[Score]:
@@ -97,13 +115,10 @@ def slots(places: Iterable[Place], written: dict[str, Written]) -> list[Score]:
         told[place.file, place.kind].append(place)
     hits: Counter[str] = Counter()
     cases: Counter[str] = Counter()
-    missed: dict[str, list[str]] = defaultdict(list)
-    for (file, slot), accepted in told.items():
+    for (file, _), accepted in told.items():
         cases[file] += 1
         found = any(place.meets(quote.start, quote.end) for quote in written[file].summary() for place in accepted)
         hits[file] += found
-        if not found:
-            missed[file].append(slot)
     shares = {file: hits[file] / cases[file] for file in cases}
     worst = min(shares, key=lambda file: (shares[file], file))
     numbers = [has_quantity(quote.text) for file in sorted(cases) for quote in written[file].summary()]
@@ -181,6 +196,13 @@ def _analysts(places: Sequence[Place], asked: Sequence[Quote]) -> tuple[int, int
     return reached, whole
 
 
+def guidance(calls: Calls) -> Score:
+    """Point 6 over every whole call, also of banks that give no guidance: whether the report has some."""
+    whole = [call for call in calls.by_name.values() if "incomplete" not in (call.notice or "")]
+    present = sum(summary_section(Analysis(call.text), GUIDANCE).kept > 0 for call in whole)
+    return Score(point=6, what="guidance present in whole calls", hits=present, cases=len(whole), bar=0.90)
+
+
 def of_part(part: Part, calls: Calls, written: dict[str, Written]) -> list[Score]:
     """All scores of one part."""
 
@@ -191,6 +213,7 @@ def of_part(part: Part, calls: Calls, written: dict[str, Written]) -> list[Score
     return [
         *topics(places("topics.csv", "", "topics")),
         *quotes_by_reading(places("quotes.csv", "section", "judgement"), written),
+        *answers_by_reading(places("answers.csv", "section", "judgement"), written),
         *slots(places("slots.csv", "slot", ""), written),
         *turns(heard, calls, written),
         *themes(heard, written),

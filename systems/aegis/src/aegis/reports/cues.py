@@ -116,7 +116,8 @@ _CUES: tuple[tuple[str, float], ...] = (
     (
         (
             r"\b(?:wondering|curious|(?:wanted|want|like|love|hoping|hop(?:e|ing)) to (?:ask|follow|touch|"
-            r"get|clarify|dig|circle|go back|start|drill|hear|understand|see if|revisit|pick)|hoping (?:that )?(?:you|we))"
+            r"get|clarify|dig|circle|go back|start|drill|hear|understand|see if|revisit|pick)|"
+            r"hoping (?:that )?(?:you|we))"
         ),
         1.8,
     ),
@@ -156,8 +157,10 @@ _CUES: tuple[tuple[str, float], ...] = (
     (r"^(?:and )?(?:just|i guess|maybe|and then|then|separately|secondly|second|switching|one|also|okay)\b", 0.7),
     (
         (
-            r"^(?:and |so |okay,? |great,? )*(?:then )?(?:just |maybe )?(?:on |for |as )?(?:a |my |one |the )?(?:quick |last |"
-            r"other |separate |final |second )?(?:follow(?:ing)?[- ]?up|question|clarification|clean-?up|separately|switching)\b"
+            r"^(?:and |so |okay,? |great,? )*(?:then )?(?:just |maybe )?(?:on |for |as )?(?:a |my |one |"
+            r"the )?(?:quick |last |"
+            r"other |separate |final |second )?(?:follow(?:ing)?[- ]?up|question|clarification|clean-?up|"
+            r"separately|switching)\b"
         ),
         1.5,
     ),

@@ -9,8 +9,10 @@ from aegis.reports.salience import has_direction, has_quantity
 
 _FORWARD = (
     r"\b(?:expect(?:s|ing|ed to)?|anticipat(?:e|es|ing)|project(?:ing|ed)?|forecast(?:ing)?|"
-    r"guiding|(?:our|the) (?:[\w-]+ ){0,4}(?:outlook|guidance|guide|target)\b[\w, -]{0,40}\b(?:is|are|remains?|to be|calls?|"
-    r"assumes?|of|range|unchanged|between)|(?:rais|increas|reaffirm|lower|reduc|updat|improv|maintain)(?:ed|ing) (?:our|the) "
+    r"guiding|(?:our|the) (?:[\w-]+ ){0,4}(?:outlook|guidance|guide|target)\b[\w, -]{0,40}\b(?:is|are|remains?|"
+    r"to be|calls?|"
+    r"assumes?|of|range|unchanged|between)|(?:rais|increas|reaffirm|lower|reduc|updat|improv|maintain)(?:ed|"
+    r"ing) (?:our|the) "
     r"(?:[\w-]+ ){0,4}(?:guidance|guide|outlook)|we (?:now |still |continue to |are |do )?target(?:ing)?|"
     r"should (?:be|see|remain|continue|grow|increase|decline|come|land|trend)|likely (?:to "
     r"be|be)|will be|we see .{0,40} (?:in the range|between)|"
@@ -23,13 +25,16 @@ _PAST = (
     r"line with (?:our )?(?:expectations|guidance)|"
     r"exceeded|better than expected|above (?:our )?(?:expectations|guidance)|consistent with "
     r"(?:our )?(?:expectations|guidance)|previously|(?:was|were|been) (?:sort of |kind of "
-    r")?expecting|we (?:guided|expected|anticipated)|prior (?:\w+ ){0,3}(?:outlook|guidance)|previous (?:\w+ ){0,2}guidance|expected losses?|projected (?:loss|cash))\b"
+    r")?expecting|we (?:guided|expected|anticipated)|prior (?:\w+ ){0,3}(?:outlook|guidance)|"
+    r"previous (?:\w+ ){0,2}guidance|expected losses?|projected (?:loss|cash))\b"
 )
 _NOT_GUIDANCE = (
     r"correlated|for guidance purposes|macro-?economic outlook|economic outlook|record date|"
     r"payable|shareholders of record|weighted average unemployment|unemployment rate|"
-    r"(?:expect|anticipate|project)(?:s|ing)? (?:the )?(?:fed\b|federal reserve|fomc)|(?:fed|fomc|market|consensus|economists?|forward curve) (?:is |are )?(?:expect|anticipat|project|forecast)|"
-    r"\?|if you (?:look|think)|you should(?:n't)? (?:not )?expect|don't think|on today's|we will be (?:conducting|happy|taking)|i will be|will "
+    r"(?:expect|anticipate|project)(?:s|ing)? (?:the )?(?:fed\b|federal reserve|fomc)|(?:fed|fomc|market|"
+    r"consensus|economists?|forward curve) (?:is |are )?(?:expect|anticipat|project|forecast)|"
+    r"\?|if you (?:look|think)|you should(?:n't)? (?:not )?expect|don't think|on today's|"
+    r"we will be (?:conducting|happy|taking)|i will be|will "
     r"be (?:referring|discussing|available)|"
     r"\b(?:clients|customers|people|companies|investors) (?:expect|anticipate)"
 )

@@ -96,12 +96,12 @@ def _before(pattern: re.Pattern[str], lower: str) -> str:
 def topic_of(sentence: str) -> str | None:
     """The key of the best topic of a sentence; None where no topic reaches the threshold.
 
-    What the sentence says first counts in full, the reasons after it half: "revenue rose, driven by fees" is of revenue.
+    What the sentence says first counts in full, the reasons after it half: "revenue rose on fees" is of revenue.
     """
     text = lowered(sentence)
     claim = claim_of(text)
-    found = [
-        (_OF_CLAIM * topic.score(claim) + (1 - _OF_CLAIM) * topic.score(text), topic.key) for topic in topics().values()
-    ]
+    found = [(topic.score(text), topic.key) for topic in topics().values()]
+    if claim != text:
+        found = [(_OF_CLAIM * topics()[key].score(claim) + (1 - _OF_CLAIM) * score, key) for score, key in found]
     score, key = max(found, key=lambda pair: pair[0])
     return key if score >= THRESHOLD else None

@@ -12,7 +12,8 @@ _NUMBER = (
     r"])?(?:single|double|teen|\d{1,3}s?)\b[- ]?(?:digits?)?|"
     r"\b(?:one|two|three|four|five|six|seven|eight|nine|ten) (?:percent|billion|million|basis|"
     r"cents)|\bmid-?teens\b|\b\d[\d,]*\.\d|"
-    r"\b\d{1,3},\d{3}\b|\b\d+ to \d+\b|\b(?:double|doubled|(?<!second )(?<!first )(?<!back )(?<!front )half(?! of (?:the year|20))|a third|a quarter of)\b"
+    r"\b\d{1,3},\d{3}\b|\b\d+ to \d+\b|\b(?:double|doubled|"
+    r"(?<!second )(?<!first )(?<!back )(?<!front )half(?! of (?:the year|20))|a third|a quarter of)\b"
 )
 _DIRECTION = (
     r"\b(?:stable|flat|unchanged|flattish|modest(?:ly)?|slightly|relatively "

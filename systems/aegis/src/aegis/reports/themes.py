@@ -45,7 +45,7 @@ _WINDOW_SENTENCES = 3
 _WINDOW_WORDS = 85
 _QUESTION_WORDS = 9
 _ANSWERS = 2
-_LEAST_ANSWER = 0.5
+_LEAST_ANSWER = 2.0
 # The subject changes: what follows is no part of the analyst's last theme.
 _ELSEWHERE = re.compile(
     r"\bseparate(?:ly)?\b|\bdifferent (?:topic|subject|question)|\bcircl|\bswitch|\bunrelated\b|\bother question"
@@ -204,17 +204,73 @@ def _block(exchange: Exchange, window: list[Utterance], theme: str, text: str) -
 def _answer(answer: list[Utterance], theme: str, window: list[Utterance]) -> list[Utterance]:
     """The sentences of the answer that say the most of the theme, in their order."""
     topic = themes().get(theme)
-    asked = set(re.findall(r"[a-z]{5,}", " ".join(one.sentence.text for one in window).lower()))
+    asked = _long_words(" ".join(one.sentence.text for one in window))
     rated: list[tuple[float, Utterance]] = []
     for index, one in enumerate(answer):
         sentence = one.sentence.text
-        if not is_quotable(sentence):
+        if not is_quotable(sentence) or one.sentence.words < _ANSWER_WORDS or _EMPTY_ANSWER.search(sentence):
             continue
         score = salience(sentence, prepared=False, position=min(1.0, index / 20))
-        score += min(3.0, topic.score(lowered(sentence))) if topic else 0.0
-        score += 0.5 * min(4, len(asked & set(re.findall(r"[a-z]{5,}", sentence.lower()))))
-        score += 0.5 if has_quantity(sentence) else 0.0
+        themed = topic.score(lowered(sentence)) if topic else 0.0
+        shared = len(asked & _long_words(sentence))
+        if themed <= 0 and shared == 0:
+            score -= _OFF_THEME
+        score += min(4.0, themed) + 0.5 * min(4, shared)
+        score += 1.0 if has_quantity(sentence) else 0.0
+        score += 0.8 if index < _ANSWER_BEGINS else 0.0
         rated.append((score, one))
     rated.sort(key=lambda pair: -pair[0])
     chosen = [one for score, one in rated[:_ANSWERS] if score > _LEAST_ANSWER]
     return sorted(chosen, key=lambda one: one.sentence.start)
+
+
+def _long_words(text: str) -> set[str]:
+    return set(re.findall(r"[a-z]{5,}", text.lower())) - _COMMON
+
+
+_COMMON = frozenset(
+    [
+        "about",
+        "think",
+        "going",
+        "would",
+        "could",
+        "should",
+        "really",
+        "maybe",
+        "kind",
+        "these",
+        "those",
+        "there",
+        "their",
+        "which",
+        "where",
+        "being",
+        "still",
+        "again",
+        "quarter",
+        "years",
+        "other",
+        "things",
+        "thing",
+        "little",
+        "right",
+        "based",
+        "terms",
+        "given",
+        "talked",
+        "mentioned",
+        "question",
+        "looking",
+        "could",
+    ]
+)
+_ANSWER_WORDS = 10
+_ANSWER_BEGINS = 6
+_OFF_THEME = 1.5
+_EMPTY_ANSWER = re.compile(
+    r"(?i)^(?:and )?(?:i (?:totally|completely|fully|appreciate|understand|agree)|likewise|we speak for|"
+    r"as you (?:point|note|know|"
+    r"said)|it['’]s in my|you (?:should|know,? you)|that['’]s a (?:good|great|fair))\b|\bin other words, you\b|"
+    r"\bi don['’]t (?:have|know|want to)\b|\bhard to (?:say|know|predict)\b|\bdo your own\b"
+)

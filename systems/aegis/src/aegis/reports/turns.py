@@ -31,22 +31,28 @@ _FIRST_TURN = 12  # sentences after a hand-off in which its question begins
 _A_QUESTION = 9  # words
 _GREETED = -0.22  # ln .80: management greets back, and the analyst goes on
 _GREETS = re.compile(
-    r"(?i)^(?:hey|hi|hello|yes|yeah|good|great|thanks?|thank you)?,? ?(?:good )?(?:morning|afternoon|evening)?,? ?\w+[.!]$"
+    r"(?i)^(?:hey|hi|hello|yes|yeah|good|great|thanks?|thank you)?,? ?(?:good )?(?:morning|afternoon|"
+    r"evening)?,? ?\w+[.!]$"
 )
 _NEVER = -1e9
 # What the operator says between and after the questions, and where the questions are over.
 _OPERATOR = re.compile(
-    r"(?i)\b(?:press|use|dial) (?:the )?(?:star|\*)|\bstar,? (?:then )?(?:one|two|1|2|11)\b|telephone keypad|touch-?tone|"
-    r"\bthis (?:does )?concludes?\b|\bhas (?:now )?concluded\b|\bmay (?:now )?disconnect\b|\bdisconnect (?:your|at this)|"
-    r"^(?:\w+,? )?(?:you may (?:now )?proceed|please (?:go ahead|proceed)(?: with your questions?)?|(?:perhaps )?your line "
+    r"(?i)\b(?:press|use|dial) (?:the )?(?:star|\*)|\bstar,? (?:then )?(?:one|two|1|2|11)\b|telephone keypad|"
+    r"touch-?tone|"
+    r"\bthis (?:does )?concludes?\b|\bhas (?:now )?concluded\b|\bmay (?:now )?disconnect\b|\bdisconnect (?:your|"
+    r"at this)|"
+    r"^(?:\w+,? )?(?:you may (?:now )?proceed|please (?:go ahead|proceed)(?: with your questions?)?|"
+    r"(?:perhaps )?your line "
     r"(?:is (?:now )?open|may be muted))[.]?$|^(?:okay,? )?(?:next|final) question,?(?: please)?[.]?$|"
-    r"\bone moment (?:please )?(?:for|while)\b|^(?:and )?(?:our|your|for our) (?:next|final|last) question,?(?: (?:has )?"
+    r"\bone moment (?:please )?(?:for|while)\b|^(?:and )?(?:our|your|for our) (?:next|final|"
+    r"last) question,?(?: (?:has )?"
     r"comes?)?(?: from)?(?: the line of)?$"
 )
 _OVER = re.compile(
     r"(?i)\bno (?:further|more|other|additional) questions\b|\bclosing (?:remarks|comments)\b|\bend of (?:our|the) "
     r"(?:question|q ?& ?a)|\bthat(?:['’]s| is) (?:all the|it for (?:the|our))|\bconcludes (?:our|the|today|this)|"
-    r"\bthank(?:s| you)(?: again| all| everyone| everybody|,)* for (?:joining|participating|dialing|your (?:continued )?"
+    r"\bthank(?:s| you)(?: again| all| everyone| everybody|,)* for (?:joining|participating|dialing|"
+    r"your (?:continued )?"
     r"(?:interest|participation|support))|\bwebcast replay\b|\baccess code\b"
 )
 _MANAGEMENT = 2
