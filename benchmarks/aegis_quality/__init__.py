@@ -28,10 +28,9 @@ def main() -> None:
     if not (data / TRANSCRIPTS).is_file():
         print(f"aegis_quality: no {TRANSCRIPTS}; set PENSTOCK_TEST_DATA to the folder that holds transcripts/")
         return
-    scores: dict[Part | None, list[Score]] = {None: [guidance(Calls(data / TRANSCRIPTS))]}
-    for part, each in measure(data / TRANSCRIPTS).items():
-        scores[part] = each
-    table = Table("point", "what", "bar", *(part or "all" for part in scores), title="aegis's reports by labels")
+    scores = {str(part): each for part, each in measure(data / TRANSCRIPTS).items()}
+    scores["all"] = [guidance(Calls(data / TRANSCRIPTS))]
+    table = Table("point", "what", "bar", *scores, title="aegis's reports by labels")
     for point, what in dict.fromkeys((score.point, _plain(score.what)) for each in scores.values() for score in each):
         row = {part: score for part, each in scores.items() for score in each if _plain(score.what) == what}
         limit = next(iter(row.values()))

@@ -99,7 +99,7 @@ def follow(folder: Path, link: str) -> tuple[str, int]:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_every_quote_of_every_call_is_verbatim_and_worth_its_place(real_transcripts: Path) -> None:
-    """Bar points 1, 4 and 6 over all real files and all samples; a call without questions has no themes, and says so."""
+    """Bar points 1, 4 and 6 over all real files and all samples; where there are no themes, the notice says why."""
     count = 0
     guides: list[bool] = []
     for call in all_calls(real_transcripts):
