@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 from aegis.reports import CallTranscript
 from aegis.transcripts import inspect, read_source
@@ -81,11 +81,12 @@ class Calls:
                         "the transcripts that the labels are of"
                     )
                     raise ValueError(msg)
-                if row["part"] not in PARTS:
+                part = next((one for one in PARTS if one == row["part"]), None)
+                if part is None:
                     msg = f"{labels}, line {number}: the part is {row['part']!r}, not one of {', '.join(PARTS)}"
                     raise ValueError(msg)
                 yield Place(
-                    part=cast("Part", row["part"]),
+                    part=part,
                     file=row["file"],
                     kind=row.get(kind, ""),
                     start=start,

@@ -65,6 +65,10 @@ def test_no_bank_is_in_both_parts_and_no_label_holds_a_text(name: str) -> None:
 
 def test_labels_of_other_transcripts_are_refused(real_transcripts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = Calls(real_transcripts)
-    monkeypatch.setattr("benchmarks.aegis_quality.labels.hashed", lambda _: "0" * 10)
+
+    def other(text: str) -> str:
+        return "0" * len(text)
+
+    monkeypatch.setattr("benchmarks.aegis_quality.labels.hashed", other)
     with pytest.raises(ValueError, match=r"topics\.csv, line 2: .* not what was labelled"):
         calls.places("topics.csv", "", "topics")
