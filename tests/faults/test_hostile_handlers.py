@@ -120,9 +120,9 @@ def test_what_eats_the_memory_of_its_process_hurts_nobody_for_good(
 
 
 @pytest.mark.parametrize("kind", ["async", "thread"])
-@pytest.mark.parametrize("does", ["fork and return", "fork and raise"])
-def test_a_forked_child_that_comes_back_ends(hostile: World, does: str, kind: str) -> None:
+def test_a_forked_child_that_comes_back_ends(hostile: World, kind: str, chance: random.Random, turn: int) -> None:
     """It is a copy of a process that holds a lease and connections: it must not act as if they were its own."""
+    does = chance.choice(["fork and return", "fork and raise"])
     program = hostile.finish(DOES=f"nothing,{does}", KIND=kind)
     (child,) = children(hostile)
     until(lambda: gone(child), "the child has ended", patience=5)

@@ -273,8 +273,12 @@ class PostgresWorker:
         connection = await psycopg.AsyncConnection.connect(
             self.ledger.url, autocommit=True, application_name="penstock writer"
         )
-        with answered(connection, PROMPT):
-            await prepare_nothing_if_pooled(connection)
+        try:
+            with answered(connection, PROMPT):
+                await prepare_nothing_if_pooled(connection)
+        except BaseException:
+            await connection.close()
+            raise
         return connection
 
     async def _known(self, pipelines: Sequence[str]) -> dict[str, tuple[int, int]]:
