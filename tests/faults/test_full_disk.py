@@ -61,7 +61,7 @@ def tables_only(small_disk: Path, own_server: Server) -> Iterator[str]:
     with psycopg.connect(own_server.url, autocommit=True) as connection:
         connection.execute(f"create tablespace small location '{place}'".encode())
         connection.execute("create database small tablespace small")
-        fill(small_disk, leave=4 << 20)
+        fill(small_disk, leave=16 << 20)
         yield own_server.url.rpartition("/")[0] + "/small"
         connection.execute("drop database small with (force)")
         connection.execute("drop tablespace small")

@@ -55,9 +55,9 @@ def is_broken(error: psycopg.Error) -> bool:
 
 
 def _why(error: psycopg.Error) -> str:
-    said = str(error).strip() or type(error).__name__
+    said = error.diag.message_primary or str(error).strip() or type(error).__name__
     if error.sqlstate == DISK_FULL:
-        return f"The database has no room on its disk: {said} Make room; what waits for it goes on by itself."
+        return f"The database has no room on its disk: {said}. Make room; what waits for it goes on by itself."
     return f"The database does not answer: {said}"
 
 
