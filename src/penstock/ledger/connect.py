@@ -18,6 +18,8 @@ from penstock.model.errors import DefinitionError, LeaseLost, LedgerUnavailable,
 Connection: TypeAlias = psycopg.AsyncConnection[Any]
 
 LARGEST_POOL = 60
+DEADLOCKS = 5
+"""How often a statement that a deadlock undid is tried again."""
 LEASE_LOST = "PK001"
 DISK_FULL = "53100"
 KIND_RUN, KIND_PLAN = 1, 2
@@ -111,7 +113,18 @@ class Connected:
             yield connection
 
     async def rows(self, sql: bytes, **binds: Any) -> list[DictRow]:
-        """All rows of one statement in a transaction of its own."""
+        """All rows of one statement in a transaction of its own; one that a deadlock undid is repeated."""
+        tries = 0
+        while True:
+            try:
+                return await self._rows(sql, binds)
+            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+                if tries == DEADLOCKS:
+                    raise
+                await pause(tries)
+                tries += 1
+
+    async def _rows(self, sql: bytes, binds: dict[str, Any]) -> list[DictRow]:
         with translated():
             async with self.pool.connection() as connection:
                 self._asking.add(connection)
