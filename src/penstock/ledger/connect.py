@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias
@@ -68,7 +69,7 @@ class Connected:
 
     def __init__(self, url: str, *, size: int = 10) -> None:
         self.url = dialled(url)
-        self._asking: set[psycopg.AsyncConnection[Any]] = set()
+        self._asking: dict[psycopg.AsyncConnection[Any], float] = {}
         self.pool: AsyncConnectionPool[psycopg.AsyncConnection[DictRow]] = AsyncConnectionPool(
             self.url,
             min_size=1,
@@ -127,17 +128,18 @@ class Connected:
     async def _rows(self, sql: bytes, binds: dict[str, Any]) -> list[DictRow]:
         with translated():
             async with self.pool.connection() as connection:
-                self._asking.add(connection)
+                self._asking[connection] = time.monotonic()
                 try:
                     cursor = await connection.execute(sql, binds)
                     return await cursor.fetchall() if cursor.description else []
                 finally:
-                    self._asking.discard(connection)
+                    self._asking.pop(connection, None)
 
     def hang_up(self) -> None:
-        """Break the lines on which answers are waited for: whoever waits is told that the database does not answer."""
-        for connection in self._asking:
-            hang_up(connection)
+        """Break the lines on which an answer is long in coming: who waits is told that the database does not answer."""
+        for connection, since in self._asking.items():
+            if time.monotonic() - since > PROMPT:
+                hang_up(connection)
 
     def public(self, kind: int, number: int) -> UUID:
         """The public id of a run or plan, as the SQL function of the same name makes it."""
