@@ -13,6 +13,7 @@ from psycopg.rows import dict_row
 
 Row = dict[str, Any]
 Key = tuple[Any, ...]
+Tables = dict[str, dict[Key, Row]]
 
 _PARTS = re.split(r"^-- name: (\w+)\n", Path(__file__).with_name("invariants.sql").read_text(), flags=re.MULTILINE)[1:]
 INVARIANTS = dict(zip(_PARTS[::2], _PARTS[1::2], strict=True))
@@ -37,7 +38,6 @@ PLAN_MOVES: Mapping[str, frozenset[str]] = {
     "applied": frozenset({"applied"}),
     "discarded": frozenset({"discarded"}),
 }
-ENDED_ATTEMPTS = frozenset({"done", "skipped", "failed", "held", "cancelled", "lost"})
 MEMORY = (
     "verdict",
     "source_version",
@@ -54,8 +54,9 @@ class Watch:
     """Looks at one ledger; `look` after each step."""
 
     def __init__(self, url: str) -> None:
-        self.connection = psycopg.connect(url, autocommit=True, row_factory=dict_row)
-        self._tables: dict[str, dict[Key, Row]] = {}
+        self.connection = psycopg.connect(url, autocommit=True)
+        self._cursor = self.connection.cursor(row_factory=dict_row)
+        self._tables: Tables = {}
 
     def close(self) -> None:
         self.connection.close()
@@ -65,12 +66,12 @@ class Watch:
         self._tables = {}
 
     def rows(self, query: str, **binds: Any) -> list[Row]:
-        return self.connection.execute(query.encode(), binds).fetchall()
+        return self._cursor.execute(query.encode(), binds).fetchall()
 
     def look(self, *, pruned: bool = False) -> None:
         """Every invariant holds, and what changed since the last look changed as it may."""
         for name, query in INVARIANTS.items():
-            broken = self.connection.execute(query.encode()).fetchall()
+            broken = self._cursor.execute(query.encode()).fetchall()
             assert broken == [], (name, broken)
         was = self._tables
         self.take()
@@ -82,11 +83,11 @@ class Watch:
         self._tables = {table: self._read(table) for table in KEYS}
 
     def _read(self, table: str) -> dict[Key, Row]:
-        query = sql.SQL("select to_jsonb(t) as row from penstock.{} t").format(sql.Identifier(table))
-        rows = [row["row"] for row in self.connection.execute(query)]  # times as text: some are -infinity
+        query = sql.SQL("select to_jsonb(t) from penstock.{} t").format(sql.Identifier(table))
+        rows: list[Row] = [row for (row,) in self.connection.execute(query)]  # times as text: some are -infinity
         return {tuple(row[name] for name in KEYS[table]): row for row in rows}
 
-    def _compare(self, was: dict[str, dict[Key, Row]], now: dict[str, dict[Key, Row]], *, pruned: bool) -> None:
+    def _compare(self, was: Tables, now: Tables, *, pruned: bool) -> None:
         for key, old in was["runs"].items():
             if pruned and key not in now["runs"]:
                 assert old["state"] in TERMINAL, old
@@ -103,9 +104,10 @@ class Watch:
             assert new["cancel_requested"] or not old["cancel_requested"], ("a cancel is not taken back", old, new)
         for key in now["runs"].keys() - was["runs"].keys():
             assert now["runs"][key]["state"] == "scheduled", now["runs"][key]
-        self._frozen("attempts", was, now, lambda row: row["state"] in ENDED_ATTEMPTS)
-        self._frozen("calls", was, now, lambda _: True)
-        self._frozen("run_units", was, now, lambda row: was["runs"][row["run_id"],]["state"] in TERMINAL)
+        self._frozen("attempts", was, now, {key for key, row in was["attempts"].items() if row["state"] != "open"})
+        self._frozen("calls", was, now, set(was["calls"]))
+        over = {key for key, row in was["runs"].items() if row["state"] in TERMINAL}
+        self._frozen("run_units", was, now, {key for key in was["run_units"] if (key[0],) in over})
         for key, old in was["lanes"].items():
             new = now["lanes"][key]
             assert new["fence"] >= old["fence"], ("fences rise", old, new)
@@ -120,8 +122,8 @@ class Watch:
             if key in now["plans"] or not pruned:
                 assert now["plans"][key]["state"] in PLAN_MOVES[old["state"]], (old, now["plans"][key])
 
-    def _frozen(self, table: str, was: Any, now: Any, is_over: Any) -> None:
+    def _frozen(self, table: str, was: Tables, now: Tables, over: set[Key]) -> None:
         """Rows that are over stay as they are, while their run is there."""
-        for key, old in was[table].items():
-            if (old["run_id"],) in now["runs"] and is_over(old):
-                assert now[table].get(key) == old, (table, old, now[table].get(key))
+        for key in over:
+            if (was[table][key]["run_id"],) in now["runs"]:
+                assert now[table].get(key) == was[table][key], (table, was[table][key], now[table].get(key))

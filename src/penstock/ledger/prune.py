@@ -79,16 +79,16 @@ def prune(
         NotFound: No pipeline has this name.
         Conflict: Pipelines of several apps have it.
     """
-    connection: psycopg.Connection[dict[str, Any]]
     with (
         translated(),
         psycopg.connect(
-            plain(url), autocommit=True, connect_timeout=10, application_name="penstock prune", row_factory=dict_row
+            plain(url), autocommit=True, connect_timeout=10, application_name="penstock prune"
         ) as connection,
+        connection.cursor(row_factory=dict_row) as cursor,
     ):
         # What a crash of the server brings back is pruned again.
-        connection.execute("set synchronous_commit = off")
-        work = _Prune(connection, older_than, pipeline, keep_failed=keep_failed, dry_run=dry_run)
+        cursor.execute("set synchronous_commit = off")
+        work = _Prune(cursor, older_than, pipeline, keep_failed=keep_failed, dry_run=dry_run)
         for _ in work.windows():
             if on_window is not None:
                 on_window(work.done)
@@ -100,14 +100,14 @@ class _Prune:
 
     def __init__(
         self,
-        connection: psycopg.Connection[dict[str, Any]],
+        cursor: psycopg.Cursor[dict[str, Any]],
         older_than: timedelta,
         pipeline: str | None,
         *,
         keep_failed: bool,
         dry_run: bool,
     ) -> None:
-        self._connection, self._sql = connection, load("pruning")
+        self._cursor, self._sql = cursor, load("pruning")
         begun = self._ask("begin", older_than=older_than)
         self.done = Pruned(before=begun["before"])
         self._dry_run = dry_run
@@ -153,12 +153,12 @@ class _Prune:
         self.done = replace(self.done, **{name: so_far[name] + count for name, count in more.items()})
 
     def _ask(self, query: str, **binds: Any) -> dict[str, Any]:
-        row = self._connection.execute(self._sql[query], binds).fetchone()
+        row = self._cursor.execute(self._sql[query], binds).fetchone()
         assert row is not None, query  # noqa: S101 - each of them gives one row
         return row
 
     def _pipeline(self, name: str) -> int:
-        found = self._connection.execute(self._sql["pipelines"], {"pipeline": name}).fetchall()
+        found = self._cursor.execute(self._sql["pipelines"], {"pipeline": name}).fetchall()
         if not found:
             msg = f"There is no pipeline {name} in this ledger; it is there from its first plan on."
             raise NotFound(msg)
