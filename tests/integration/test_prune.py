@@ -164,6 +164,16 @@ async def test_a_run_whose_event_was_not_handed_over_stays_until_it_was(stage: S
     assert pruning.prune(url, ALL).runs == 1
 
 
+async def test_a_run_that_somebody_is_yet_to_be_told_of_stays(stage: Stage, url: str) -> None:
+    worker = await stage.worker()
+    run = await said(stage, worker, "a", state="failed")
+    change(url, f"insert into penstock.notices values ('contract', 'mail', gen_random_uuid(), now(), {run})")
+    assert pruning.prune(url, ALL, dry_run=True).kept_undelivered == 1
+    assert pruning.prune(url, ALL).runs == 0
+    change(url, "delete from penstock.notices")
+    assert pruning.prune(url, ALL).runs == 1
+
+
 async def test_one_pipeline_alone(stage: Stage, url: str) -> None:
     worker = await stage.worker()
     for pipeline in ("letters", "parcels"):

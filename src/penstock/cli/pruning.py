@@ -96,7 +96,7 @@ def _words(done: Pruned, *, dry_run: bool) -> dict[str, str]:
             told[name] = f"{count:,} {would}"
     for name, count in (
         ("their plan is still at work", done.kept_at_work),
-        ("their event was not handed over", done.kept_undelivered),
+        ("somebody is yet to be told of them", done.kept_undelivered),
         ("failed or partial", done.kept_failed),
     ):
         if count:

@@ -2,7 +2,8 @@
 -- the caller goes on after the last key, and may stop after any of them. Nothing that is live is ever locked.
 
 create index outbox_run on outbox (run_id);
-comment on index outbox_run is 'A run whose event was not handed over yet is kept.';
+create index notices_run on notices (run_id);
+comment on index outbox_run is 'A run whose event was not handed over yet is kept; so is one that somebody is yet to be told of.';
 
 create function prune_runs(p_before timestamptz, p_pipeline int, p_live bigint[], p_keep_failed boolean, p_after bigint,
   p_limit int, p_dry boolean)
@@ -24,7 +25,8 @@ begin
   last := case when cardinality(v_seen) = p_limit and v_first < p_before then v_seen[p_limit] end;
   with o as materialized (
     select r.run_id, r.failed_at is not null as failed, r.plan_id = any (p_live) as at_work,
-      exists (select from outbox e where e.run_id = r.run_id) as undelivered
+      exists (select from outbox e where e.run_id = r.run_id) or exists (select from notices n where n.run_id = r.run_id)
+        as undelivered
     from runs r where r.run_id = any (v_seen) and coalesce(r.finished_at, r.created_at) < p_before
       and r.state in ('completed', 'partial', 'failed', 'cancelled', 'skipped')
   )
@@ -77,7 +79,8 @@ begin
     and not exists (select from runs r where r.plan_id = p.plan_id and not (p_dry
       and r.state in ('completed', 'partial', 'failed', 'cancelled', 'skipped')
       and coalesce(r.finished_at, r.created_at) < p_before and not (p_keep_failed and r.failed_at is not null)
-      and r.plan_id <> all (p_live) and not exists (select from outbox e where e.run_id = r.run_id)));
+      and r.plan_id <> all (p_live) and not exists (select from outbox e where e.run_id = r.run_id)
+      and not exists (select from notices n where n.run_id = r.run_id)));
   plans := coalesce(cardinality(v_ids), 0);
   if plans > 0 and not p_dry then
     -- An open one is put away first, so that nobody applies it while its gaps go.
