@@ -42,7 +42,7 @@ class Lease:
     def __init__(self, url: str, process: ProcessId, now: float, on_lost: Callable[[], None]) -> None:
         self._url, self._process, self._on_lost = url, process, on_lost
         self._stop = threading.Event()
-        self._lost = False
+        self._lost = self._told = False
         self._renewed = time.monotonic()
         self._offset = now - time.monotonic()
         self._thread = threading.Thread(target=self._loop, name="penstock-lease", daemon=True)
@@ -52,6 +52,11 @@ class Lease:
     def lost(self) -> bool:
         """The lease is over, or about to be; by our own clock, should the thread hang in a dead connection."""
         return self._lost or time.monotonic() > self._renewed + LEASE - MARGIN
+
+    @property
+    def silent(self) -> bool:
+        """It is lost, and not because the database said so: its lines may be dead."""
+        return self.lost and not self._told
 
     def now(self) -> Instant:
         """The ledger's time, as of the last renewal plus what has passed since."""
@@ -83,6 +88,7 @@ class Lease:
                     connection = None  # tried again below, as long as the lease holds by our own clock
                     row = ()
                 if row is None:
+                    self._told = True
                     self._lose()
                     return
                 if row:

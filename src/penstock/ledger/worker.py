@@ -335,7 +335,7 @@ class PostgresWorker:
         """Who waits for an answer that may never come would keep this process from beginning anew."""
         while True:
             await asyncio.sleep(0.2)
-            if self.lost:
+            if self._lease.silent:  # else the lines are good, and others on this ledger may be asking on them
                 self.writer.hang_up()
                 self.ledger.hang_up()
 
