@@ -12,7 +12,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
 import psycopg
@@ -149,7 +149,7 @@ class Terminal:
 
 
 @contextmanager
-def terminal(cli: Cli, lines: int, columns: int) -> Iterator[Terminal]:
+def terminal(cli: Cli, lines: int, columns: int) -> Generator[Terminal]:
     view = Terminal(cli, lines, columns)
     try:
         yield view

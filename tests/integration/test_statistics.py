@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from psycopg.rows import dict_row
+from psycopg.rows import DictRow, dict_row
 
 FIRST, SECOND = date(2026, 3, 1), date(2026, 3, 2)
 HISTORY = """
@@ -21,7 +21,7 @@ insert into lanes (space_id, key) values (1, 'x');
 
 @pytest.fixture
 def ledger(database_url: str) -> Any:
-    with psycopg.connect(database_url, row_factory=dict_row) as connection:
+    with psycopg.Connection[DictRow].connect(database_url, row_factory=dict_row) as connection:
         connection.execute("set search_path = penstock")
         connection.execute("set timezone = 'America/Toronto'")  # days are of UTC whatever the reader's zone
         connection.execute(HISTORY)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg.rows import dict_row
+from psycopg.rows import DictRow, dict_row
 
 from penstock.ledger.connect import translated
 from penstock.ledger.link import plain
@@ -75,7 +75,7 @@ class Watch:
 
     async def _open(self) -> psycopg.AsyncConnection[Any]:
         if self._connection is None or self._connection.closed:
-            self._connection = await psycopg.AsyncConnection.connect(
+            self._connection = await psycopg.AsyncConnection[DictRow].connect(
                 self._url, autocommit=True, row_factory=dict_row, connect_timeout=SECONDS, options=OPTIONS,
                 application_name="penstock top",
             )  # fmt: skip

@@ -115,8 +115,8 @@ def _check_target(where: str, name: object, address: object) -> None:
 
 
 def _ends(where: str, value: object) -> frozenset[RunEnd]:
-    given: Any = [value] if isinstance(value, str) else value
-    if not isinstance(given, list) or not given or any(end not in ENDS for end in given):
+    given: list[Any] = list(value) if _is_list(value) else [value]  # one may be said without brackets
+    if not given or any(end not in ENDS for end in given):
         raise SettingError(f"{where} ends: is a list of {', '.join(ENDS)}; this is {value!r}.")
     return frozenset(given)
 
@@ -125,6 +125,10 @@ def _seconds(where: str, name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LONGEST:
         raise SettingError(f"{where} {name}: is a number of seconds from 0 to {LONGEST:.0f}; this is {value!r}.")
     return float(value)
+
+
+def _is_list(value: object) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
 
 
 def _is_mapping(body: object) -> TypeGuard[dict[Any, Any]]:

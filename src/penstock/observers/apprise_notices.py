@@ -47,7 +47,8 @@ def _send(address: str, title: str, body: str) -> str | None:
         return INSTALL
     with _listening() as said:
         try:
-            service = apprise.Apprise.instantiate(address)
+            instantiate: Any = apprise.Apprise.instantiate  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+            service = instantiate(address)
             if service is None:
                 return said.reason or "Apprise does not understand the address; its documentation has the forms."
             if service.notify(title=title, body=body, body_format=apprise.NotifyFormat.TEXT):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def commands(tmp_path: Path, database_url: str) -> Commands:
 
 
 @contextmanager
-def locked(commands: Commands) -> Iterator[None]:
+def locked(commands: Commands) -> Generator[None]:
     with psycopg.connect(commands.url) as connection:
         connection.execute("select pg_advisory_lock(4711)")
         yield

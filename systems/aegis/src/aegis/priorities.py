@@ -66,7 +66,7 @@ def _show(rows: Sequence[tuple[Any, ...]], institutions: Mapping[str, Institutio
         say("Nothing comes before anything else: the newest period first, banks side by side.")
         return
     for *place, priority in rows:
-        named = dict(zip(("bank_id", "fiscal_year", "quarter"), place, strict=True))
+        named: dict[str, Any] = dict(zip(("bank_id", "fiscal_year", "quarter"), place, strict=True))
         say(f"{priority:>3}  {_words(named, institutions)}")
 
 
