@@ -20,7 +20,7 @@ def register(cli: typer.Typer) -> None:
 
 
 def quota(ctx: typer.Context, *, app: AppOption = None, as_json: JsonOption = False) -> None:
-    """Show each quota: its limit, what is used and reserved, what is free, and when it is whole again."""
+    """Show each quota: its limit, what is used, and its window."""
     from penstock.cli.spoken import moment
 
     session = open_session(ctx, app)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def register(cli: typer.Typer) -> None:
     """Add the commands."""
-    commands = group("Upgrade the ledger's schema, see where it stands, or delete what ended long ago.")
+    commands = group("Upgrade the ledger's schema, look at it, prune it.")
     commands.command("upgrade")(upgrade)
     commands.command("status")(status)
     commands.command("prune")(pruning.prune)

@@ -37,7 +37,7 @@ def worker(
     app: AppOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Carry out runs that others have planned, side by side with them, until it is stopped. It plans nothing."""
+    """Carry out runs that others have planned, until stopped."""
     from penstock.cli.words import pick
 
     session = open_session(ctx, app, lanes=lanes)

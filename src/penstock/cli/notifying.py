@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -25,7 +24,7 @@ TargetWord = Annotated[str, typer.Argument(metavar="TARGET", help="Its name unde
 
 def register(cli: typer.Typer) -> None:
     """Add the commands."""
-    commands = group("Tell people of failures by mail and chat: try it, see what waits.")
+    commands = group("Tell people of failures by mail and chat.")
     commands.command("list")(list_targets)
     commands.command("test")(try_out)
     commands.command("send")(send)
@@ -74,6 +73,8 @@ def try_out(
     as_json: JsonOption = False,
 ) -> None:
     """Send a test message. Exits with 1 when one is refused."""
+    import asyncio
+
     from penstock.model.errors import NotDelivered
     from penstock.observers.apprise_notices import AppriseSender
     from penstock.operations.noticing import trial_message
@@ -153,6 +154,8 @@ def state_of(session: Session) -> Sequence[Waiting]:
 
 
 def _ask(session: Session, work: Callable[[Any, NoticeStore], Coroutine[Any, Any, T]]) -> T:
+    import asyncio
+
     from penstock.wiring import notices_on, open_ledger
 
     async def inside() -> T:

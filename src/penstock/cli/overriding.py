@@ -26,7 +26,7 @@ PipelineOption = Annotated[
 
 def register(cli: typer.Typer) -> None:
     """Add the commands."""
-    commands = group("Set figures that hold instead of the code's: retries, timeouts, limits.")
+    commands = group("Set retries, timeouts and limits without a deploy.")
     commands.command("list")(list_overrides)
     commands.command("set")(set_override)
     commands.command("unset")(unset_override)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import sys
 from contextlib import suppress
@@ -35,7 +34,9 @@ def top(
     once: Annotated[bool, typer.Option("--once", help="Show it once, as in a pipe.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Watch lanes, rates, failures, queues, processes and quotas; Ctrl-C ends it, and it changes nothing."""
+    """Watch what goes on in the ledger; Ctrl-C ends it."""
+    import asyncio
+
     from penstock.config import masked
     from penstock.ledger.watching import Watch
     from penstock.wiring import find_database, say
@@ -61,6 +62,8 @@ async def _once(watch: Watch) -> Frame:
 
 async def _watch(watch: Watch, where: str, every: float) -> None:
     """Look and draw until somebody ends it; a database that does not answer is said and asked again."""
+    import asyncio
+
     from rich.console import Console
     from rich.live import Live
 
@@ -103,6 +106,8 @@ class _Screen:
 
 
 async def _look(watch: Watch, screen: _Screen, every: float) -> None:
+    import asyncio
+
     from penstock.model.errors import LedgerUnavailable
 
     while True:
