@@ -81,7 +81,7 @@ class Calls:
                         "the transcripts that the labels are of"
                     )
                     raise ValueError(msg)
-                part = next((one for one in PARTS if one == row["part"]), None)
+                part: Part | None = next((one for one in PARTS if one == row["part"]), None)
                 if part is None:
                     msg = f"{labels}, line {number}: the part is {row['part']!r}, not one of {', '.join(PARTS)}"
                     raise ValueError(msg)
