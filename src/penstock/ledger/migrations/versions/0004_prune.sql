@@ -148,8 +148,7 @@ begin
     else
       delete from quota_windows w where w.quota_id = q.quota_id and w.scope = 0 and w.ends_at < p_before and w.starts_at in (
         select y.starts_at from quota_windows y where y.quota_id = q.quota_id and y.scope = 0 and y.starts_at < p_before
-          and y.ends_at < p_before order by y.starts_at limit p_limit)
-        and not exists (select from run_costs c where c.quota_id = w.quota_id and c.starts_at = w.starts_at);
+          and y.ends_at < p_before order by y.starts_at limit p_limit);
       get diagnostics v_rows = row_count;
     end if;
     v_all := v_all + v_rows;
