@@ -7,19 +7,21 @@ be given by `POSTGRES_HOST`, `_PORT`, `_DATABASE`, `_USER`, `_PASSWORD`, and the
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final, TypeGuard
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote
 
 from penstock.model.errors import SettingError
 from penstock.model.notifying import Notify, parse_notify
+from penstock.model.redaction import learn_environment, learn_url, masked, redact
+from penstock.model.yaml_text import LARGEST, Document, parse
 
 FILE: Final = "penstock.yaml"
+MOST_LANES: Final = 10_000
+LONGEST_GRACE: Final = 7 * 86_400
 LEVELS: Final = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
-_PASSWORD: Final = re.compile(r"((?:^|&)password=)[^&]*")
 POSTGRES: Final = ("HOST", "PORT", "DATABASE", "USER", "PASSWORD")
 
 
@@ -80,11 +82,14 @@ def load_settings(
     environ = os.environ if environ is None else environ
     here = (folder or Path.cwd()).resolve()
     file = find_file(here)
-    body = read_file(file) if file else {}
+    document = read_file(file) if file else Document({}, {})
+    body = document.body
     known = {"app", "settings", "notify", "etl", *SETTABLE}
     for name in body:
         if name not in known:
-            raise SettingError(f"{file}: there is no setting {name!r}{_near(name, known)}")
+            line = document.lines.get(name, 1)
+            raise SettingError(f"{file}, line {line}: there is no setting {name!r}{_near(name, known)}")
+    learn_environment(environ)
     found: dict[str, tuple[Any, str]] = {}
     for name in SETTABLE:
         if (value := (flags or {}).get(name)) is not None:
@@ -97,7 +102,11 @@ def load_settings(
             found[name] = (_from_parts(environ), "environment POSTGRES_*")
         elif name in body:
             found[name] = (body[name], str(file))
-    values = {name: _convert(name, value, source) for name, (value, source) in found.items()}
+    values = {
+        name: _convert(name, value, f"{source}, line {document.lines[name]}" if source == str(file) else source)
+        for name, (value, source) in found.items()
+    }
+    learn_url(values.get("database_url", ""))
     base = file.parent if file else here
     home = Path(values.get("home", Settings().home)).expanduser()
     values["home"] = home if home.is_absolute() else base / home
@@ -105,7 +114,7 @@ def load_settings(
         **values,
         file=file,
         sources={name: source for name, (_, source) in found.items()},
-        user=body.get("settings") or {},
+        user=_block(body.get("settings"), f"{file}, line {document.lines.get('settings')}"),
         notify=parse_notify(body.get("notify"), file),
     )
 
@@ -115,39 +124,34 @@ def find_file(folder: Path) -> Path | None:
     return next((path / FILE for path in (folder, *folder.parents) if (path / FILE).is_file()), None)
 
 
-def read_file(path: Path) -> dict[str, Any]:
-    """The settings file as a mapping.
+def read_file(path: Path) -> Document:
+    """The settings file as a mapping, with the lines of its names.
 
     Raises:
         SettingError: It is no YAML mapping; the message names the line.
     """
-    import yaml
-
     try:
-        body: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise SettingError(f"{path}, line {line}: this is no YAML: {error.problem}.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SettingError(f"{path} cannot be read: {error}") from None
-    if body is None:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST + 1)
+        size = path.stat().st_size
+    except OSError as error:
+        raise SettingError(f"{path} cannot be read: {error.strerror}.") from None
+    if size > LARGEST:
+        raise SettingError(f"{path} has {size:,} bytes; settings are at most {LARGEST:,}. Is it the right file?")
+    return parse(raw, str(path))
+
+
+def _block(value: Any, where: str) -> dict[str, Any]:
+    """The app's own settings, as they stand."""
+    if value is None:
         return {}
-    if not _is_mapping(body):
-        raise SettingError(f"{path}: settings are a mapping such as 'lanes: 4', this is a {type(body).__name__}.")
-    return {str(name): value for name, value in body.items()}
+    if not _is_mapping(value) or not all(isinstance(name, str) for name in value):
+        raise SettingError(f"{where}: settings: is a mapping of names to values, such as 'base_url: https://…'.")
+    return {str(name): item for name, item in value.items()}
 
 
-def _is_mapping(body: Any) -> TypeGuard[dict[Any, Any]]:
-    return isinstance(body, dict)
-
-
-def masked(url: str) -> str:
-    """A URL without its password, wherever it stands."""
-    parts = urlsplit(url)
-    netloc, query = parts.netloc, _PASSWORD.sub(r"\1***", parts.query)
-    if parts.password:
-        netloc = f"{parts.username or ''}:***@{netloc.rpartition('@')[2]}"
-    return urlunsplit(parts._replace(netloc=netloc, query=query))
+def _is_mapping(value: Any) -> TypeGuard[dict[Any, Any]]:
+    return isinstance(value, dict)
 
 
 def _from_parts(environ: Mapping[str, str]) -> str:
@@ -161,17 +165,20 @@ def _from_parts(environ: Mapping[str, str]) -> str:
 
 
 def _convert(name: str, value: Any, source: str) -> Any:
-    where = f"{name}={value!r} (from {source})"
+    if isinstance(value, dict | list | bool) or value is None:
+        kind: str = type(value).__name__  # pyright: ignore[reportUnknownArgumentType] - only its name
+        raise SettingError(f"{name} (from {source}) is one value, and not a {kind}; see docs/reference/settings.md.")
+    where = f"{name}={redact(str(value)[:200])!r} (from {source})"
     match name:
         case "lanes":
             number = _number(value, int, where)
-            if number < 1:
-                raise SettingError(f"{where}: at least one run at a time, so 1 or more.")
+            if not 1 <= number <= MOST_LANES:
+                raise SettingError(f"{where}: runs at once, so 1 to {MOST_LANES:,}.")
             return number
         case "grace":
             number = _number(value, float, where)
-            if number < 0:
-                raise SettingError(f"{where}: seconds, so 0 or more.")
+            if not 0 <= number <= LONGEST_GRACE:
+                raise SettingError(f"{where}: seconds, so 0 to {LONGEST_GRACE:,}.")
             return number
         case "log_level":
             level = str(value).upper()
@@ -187,6 +194,8 @@ def _convert(name: str, value: Any, source: str) -> Any:
                 )
             return str(value)
         case "home":
+            if "\0" in str(value) or not str(value).strip():
+                raise SettingError(f"{where} is no folder.")
             return Path(str(value))
         case _:
             return str(value)
@@ -194,8 +203,8 @@ def _convert(name: str, value: Any, source: str) -> Any:
 
 def _number(value: Any, kind: type[Any], where: str) -> Any:
     try:
-        return kind(value)
-    except (TypeError, ValueError):
+        return kind(str(value))  # as text: int(3.7) is 3, and that is not what was written
+    except ValueError:
         raise SettingError(f"{where} is no number.") from None
 
 

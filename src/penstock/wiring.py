@@ -16,7 +16,12 @@ from penstock.engines.local.engine import LocalEngine
 from penstock.ledger.migrate import upgrade
 from penstock.ledger.postgres import PostgresLedger
 from penstock.model.errors import SettingError
+<<<<<<< HEAD
 from penstock.model.notifying import Notify
+=======
+from penstock.model.printable import folder_name
+from penstock.model.redaction import learn_secrets, redact
+>>>>>>> 24648c0 (Secrets are taken out of text on its way to the ledger, logs and terminal; settings files are read within bounds)
 from penstock.model.states import EventType
 from penstock.operations.client import Client
 from penstock.operations.delivering import Deliveries
@@ -83,9 +88,13 @@ def user_settings(kind: type[Any], settings: Settings) -> Any:
         values = Sourced()
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
+        if "Secret" in str(getattr(kind.model_fields.get(str(fault["loc"][0])), "annotation", "")):
+            redact.learn(str(fault["input"]))  # a validator's own message may repeat it
         name = ".".join(str(part) for part in fault["loc"])
-        msg = f"{kind.__name__}.{name}: {fault['msg']}. Set it in the environment or under settings: in penstock.yaml."
+        why = redact(fault["msg"])
+        msg = f"{kind.__name__}.{name}: {why}. Set it in the environment or under settings: in penstock.yaml."
         raise SettingError(msg) from None
+    learn_secrets(values)
     return kind.model_construct(values.model_fields_set, **{name: getattr(values, name) for name in kind.model_fields})
 
 
@@ -138,7 +147,7 @@ async def client_on(
             pipelines=pipelines,
             slots=slots or settings.lanes,
             connection=ledger.connection,
-            work=settings.home / "work" / registry.name,
+            work=settings.home / "work" / folder_name(registry.name),
             on_event=on_event,
             wanted_events=frozenset(handlers),
             log_level=settings.level,

@@ -14,8 +14,9 @@ from penstock.cli.finding import Found, find_app
 from penstock.cli.logs import configure
 from penstock.cli.session import Session
 from penstock.cli.spoken import counted, moment
-from penstock.config import Settings, load_settings, masked
+from penstock.config import Settings, load_settings
 from penstock.model.errors import PenstockError, SettingError
+from penstock.model.redaction import masked
 
 if TYPE_CHECKING:
     from penstock.operations.client import Client

@@ -21,10 +21,13 @@ def register(cli: typer.Typer) -> None:
 
 def doctor(ctx: typer.Context, *, app: AppOption = None, as_json: JsonOption = False) -> None:
     """Check that all is in order, and say what to do. Exits with 1 when there is a problem."""
+    from dataclasses import replace
+
     from penstock.cli.checks import examine
+    from penstock.model.redaction import redact
 
     choices = ctx.find_object(Choices)
-    found = examine(app or (choices.app if choices else None))
+    found = [replace(c, says=redact(c.says)) for c in examine(app or (choices.app if choices else None))]
     if as_json:
         printing.document([{"check": c.name, "state": c.state, "says": c.says, "next": c.next_step} for c in found])
     else:
@@ -36,7 +39,7 @@ def doctor(ctx: typer.Context, *, app: AppOption = None, as_json: JsonOption = F
 def _tell(checks: list[Check]) -> None:
     width = max(len(check.name) for check in checks)
     for check in checks:
-        says = " ".join(check.says.split())
+        says = printing.joined(check.says)
         printing.line(f"{printing.state(check.state)}{' ' * (9 - len(check.state))}{check.name.ljust(width)}  {says}")
         if check.next_step:
             printing.line(f"{' ' * (9 + width)}  {printing.dim('→ ' + check.next_step)}")

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import TracebackType
 
 from penstock.model.errors import NotFound, PenstockError, SettingError
+from penstock.model.printable import visible_lines
+from penstock.model.redaction import redact, traced
 
 FAILED = 1
 USAGE = 2
@@ -31,7 +33,7 @@ def report(error: Exception, *, traceback: bool) -> int:
         The exit status: 2 for what was typed or set wrongly, else 1.
     """
     if traceback:
-        tracebacks.print_exception(error)
+        say(traced(error))
     elif isinstance(error, PenstockError):
         say(_paragraph(str(error)))
     else:
@@ -42,8 +44,8 @@ def report(error: Exception, *, traceback: bool) -> int:
 
 
 def say(text: str) -> None:
-    """A line for the person, on stderr, so that stdout has data only."""
-    sys.stderr.write(f"{text}\n")
+    """A line for the person, on stderr, so that stdout has data only; without secrets and control characters."""
+    sys.stderr.write(f"{visible_lines(redact(text))}\n")
     sys.stderr.flush()
 
 

@@ -1,10 +1,15 @@
-"""Penstock's own logs: on stderr, at the setting's level."""
+"""Penstock's own logs: on stderr, at the setting's level, without secrets and control characters."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from typing import Any
+import threading
+from collections.abc import MutableMapping
+from typing import Any, TextIO
+
+from penstock.model.printable import visible, visible_lines
+from penstock.model.redaction import redact, traced
 
 
 def configure(level: int) -> None:
@@ -17,7 +22,8 @@ def configure(level: int) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=True),
-            structlog.dev.ConsoleRenderer(colors=terminal, exception_formatter=structlog.dev.plain_traceback),
+            _escape,
+            structlog.dev.ConsoleRenderer(colors=terminal, exception_formatter=_traceback),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=_Stderr,
@@ -26,10 +32,43 @@ def configure(level: int) -> None:
     run = logging.getLogger("penstock.run")  # what handlers say through ctx.log
     if not run.handlers:
         handler = logging.StreamHandler(_Stream())
-        handler.setFormatter(logging.Formatter("%(asctime)s [%(levelname)s] %(name)s %(message)s", "%H:%M:%S"))
+        handler.setFormatter(_Plain("%(asctime)s [%(levelname)s] %(name)s %(message)s", "%H:%M:%S"))
         run.addHandler(handler)
     run.setLevel(level)
     run.propagate = False
+    if logging.lastResort is not None:  # of libraries that nobody has given a handler
+        logging.lastResort.setFormatter(_Plain("%(message)s"))
+    if threading.excepthook is threading.__excepthook__:  # of threads that a handler has started
+        threading.excepthook = _thread_failed
+
+
+class _Plain(logging.Formatter):
+    """Records as text that is safe to show."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _set_in(redact(super().format(record)))
+
+
+def _escape(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = _set_in(value) if name == "event" else visible(value)
+    return event
+
+
+def _set_in(text: str) -> str:
+    """Lines after the first are set in, so that no value can begin one that looks like a record."""
+    return visible_lines(text).replace("\n", "\n    ")
+
+
+def _traceback(out: TextIO, exc_info: Any) -> None:
+    out.write(f"    {_set_in(traced(exc_info[1]))}")
+
+
+def _thread_failed(failed: threading.ExceptHookArgs) -> None:
+    if failed.exc_value is not None and not isinstance(failed.exc_value, SystemExit):
+        name = failed.thread.name if failed.thread else "a thread"
+        sys.stderr.write(f"Exception in thread {visible(name)}:\n{visible_lines(traced(failed.exc_value))}\n")
 
 
 class _Stream:
@@ -49,7 +88,7 @@ class _Stderr:
         pass
 
     def msg(self, message: str) -> None:
-        sys.stderr.write(f"{message}\n")
+        sys.stderr.write(f"{redact(message)}\n")
         sys.stderr.flush()
 
     debug = info = warning = warn = error = critical = exception = fatal = log = msg

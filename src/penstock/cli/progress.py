@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self
 
 from penstock.cli.faults import say
+from penstock.cli.printing import joined
 from penstock.cli.spoken import clock, length, unit_words
 from penstock.definition.pipeline import Pipeline
 from penstock.model.results import Event
@@ -150,4 +151,4 @@ class Bars(Watcher):
 
 
 def _error(data: Any) -> str:
-    return " ".join(str(data.get("error") or "no message").split())[:200]
+    return joined(data.get("error") or "no message")[:200]

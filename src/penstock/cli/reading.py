@@ -61,7 +61,7 @@ def why(
     if as_json:
         printing.document({"sentence": found.sentence, "row": dict(found.row)})
         return
-    printing.line(found.sentence)
+    printing.line(printing.joined(found.sentence))
     row = {name: _shown(value) for name, value in found.row.items() if name not in _NOT_TOLD}
     printing.line()
     printing.pairs(row, indent="  ")
@@ -276,7 +276,8 @@ def logs(
         printing.line(f"Run {found.number} of {found.pipeline} is {found.state} and said nothing.")
     if found.error:
         printing.line(
-            f"{printing.state(found.state)}  {found.failed_step or 'run'}: {found.error} ({found.error_class})"
+            f"{printing.state(found.state)}  {found.failed_step or 'run'}: {printing.joined(found.error)}"
+            f" ({found.error_class})"
         )
 
 
@@ -317,16 +318,14 @@ async def _follow(client: Client, run: UUID | int, after: int, out: TextIO) -> R
 
 def _tell_log(row: Mapping[str, Any], to: TextIO | None = None) -> None:
     values: dict[str, Any] = row["fields"] or {}
-    fields = " ".join(f"{name}={value}" for name, value in values.items())
+    fields = " ".join(f"{name}={printing.indented(value)}" for name, value in values.items())
     step = f"{row['step']}#{row['attempt']}" if row["step"] else "run"
     level = str(row["level"]).upper()
     at = row["at"].astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
-    text = f"{printing.dim(at)}  {printing.state(level):7}  {step}  {row['message']}"
+    text = f"{printing.dim(at)}  {printing.state(level):7}  {step}  {printing.indented(row['message'])}"
     text = f"{text}  {printing.dim(fields)}" if fields else text
-    if to is None:
-        printing.line(text)
-    else:
-        to.write(f"{text}\n")
+    printing.line(text, to)
+    if to is not None:
         to.flush()
 
 

@@ -77,7 +77,7 @@ def open_session(ctx: typer.Context, app: str | None, *, lanes: int | None = Non
 
 def database_of(ctx: typer.Context) -> tuple[str, str]:
     """The ledger's database without an app: the URL to show, and the one to use."""
-    from penstock.config import masked
+    from penstock.model.redaction import masked
     from penstock.wiring import find_database, say
 
     found = find_database(settings_for(ctx))

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from penstock.model.printable import visible
+
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
@@ -56,4 +58,4 @@ def clock(at: datetime) -> str:
 def unit_words(fields: Mapping[str, Any], key: tuple[str, ...] | None = None) -> str:
     """A unit as one would type it: `bank_id=1 report_type='Call Summary'`."""
     names = fields if key is None else key
-    return " ".join(f"{name}={shlex.quote(str(fields[name]))}" for name in names if name in fields)
+    return visible(" ".join(f"{name}={shlex.quote(str(fields[name]))}" for name in names if name in fields))

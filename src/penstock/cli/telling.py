@@ -114,7 +114,7 @@ def _tell_failure(pipeline: Pipeline[Any], run: Run[Any]) -> None:
     body = pipeline.units.dump(run.unit) if run.units else {}
     more = f" and {len(run.units) - 1:,} more" if len(run.units) > 1 else ""
     step = f"{run.failed_step}: " if run.failed_step else ""
-    error = " ".join((run.error or "no message").split())
+    error = printing.joined(run.error or "no message")
     printing.line(f"  {printing.state(run.state)}  {unit_words(body, pipeline.key)}{more}")
     printing.line(f"          {step}{error} ({run.error_class or 'unknown'})")
     printing.line(printing.dim(f"          penstock logs {run.number}, penstock retry {run.number}"))

@@ -15,6 +15,7 @@ from penstock.definition.costs import Cost, check_costs
 from penstock.definition.step import AsyncStep, PlainStep, Retries, Step, StepDecorator
 from penstock.definition.units import UnitType, near
 from penstock.model.errors import DefinitionError
+from penstock.model.names import check_name
 from penstock.model.quota import Quota
 from penstock.model.shape import OnFailure, When
 from penstock.model.values import DateGaps, Day, Seconds, SqlGaps, seconds
@@ -108,11 +109,13 @@ class Pipeline(Generic[U]):
         remember: Seconds | None = None,
         version: int = 1,
     ) -> None:
+        check_name("Pipeline", name)
         self.name, self.unit, self.params, self.batch = name, unit, params, batch
         self.units = UnitType(name, unit, key)
         self.key = self.units.key_fields
         self.gaps: Gaps | None = DateGaps() if gaps is None and unit is Day else gaps
         self.space, self.lane = (name, lane) if isinstance(lane, str | None) else lane
+        check_name(f"Pipeline({name!r}), the lanes' space", self.space)
         self.order = (order,) if isinstance(order, str) else tuple(order)
         self.date = "day" if date is None and unit is Day else date
         self.org, self.instance, self.timezone = org, instance, timezone
@@ -201,6 +204,7 @@ class Pipeline(Generic[U]):
 
         def register(handler: Callable[..., Any]) -> Step[Any]:
             step_name = name or handler.__name__
+            check_name(f"A step of {self.name}", step_name)
             if step_name in self.steps:
                 msg = (
                     f"{self.name} has two steps called {step_name!r}: give one of them another name, "

@@ -13,6 +13,7 @@ from penstock.definition.signature import read_hints
 from penstock.definition.step import OutputOf, Step
 from penstock.definition.units import near, show
 from penstock.model.errors import DefinitionError, NotFound
+from penstock.model.names import check_name
 from penstock.model.states import ErrorClass
 from penstock.model.values import SqlGaps
 
@@ -44,6 +45,7 @@ class Registry:
         errors: Mapping[type[Exception], ErrorClass] | None = None,
         own: Mapping[type[Any], str] | None = None,
     ) -> None:
+        check_name("App", name)
         self.name, self.settings = name, settings
         self.errors: dict[type[Exception], ErrorClass] = dict(errors or {})
         self.own = dict(own or {})

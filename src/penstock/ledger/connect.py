@@ -10,11 +10,13 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row, tuple_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from penstock.ledger.link import PROMPT, answered, dialled, hang_up, prepare_nothing_if_pooled
 from penstock.model.errors import DefinitionError, LeaseLost, LedgerUnavailable, NotFound
+from penstock.model.redaction import redact
 
 Connection: TypeAlias = psycopg.AsyncConnection[Any]
 
@@ -38,12 +40,12 @@ def translated() -> Generator[None]:
         yield
     except psycopg.Error as error:
         if error.sqlstate == LEASE_LOST:
-            raise LeaseLost(str(error).split("\n", 1)[0]) from None
+            raise LeaseLost(redact(str(error).split("\n", 1)[0])) from None
         if is_broken(error):
             raise LedgerUnavailable(_why(error)) from error
         raise
     except (PoolTimeout, ConnectionError) as error:
-        msg = f"The database does not answer: {error}"
+        msg = f"The database does not answer: {redact(str(error))}"
         raise LedgerUnavailable(msg) from error
 
 
@@ -58,7 +60,7 @@ def is_broken(error: psycopg.Error) -> bool:
 
 
 def _why(error: psycopg.Error) -> str:
-    said = error.diag.message_primary or str(error).strip() or type(error).__name__
+    said = redact(error.diag.message_primary or str(error).strip()) or type(error).__name__
     if error.sqlstate == DISK_FULL:
         return f"The database has no room on its disk: {said}. Make room; what waits for it goes on by itself."
     return f"The database does not answer: {said}"

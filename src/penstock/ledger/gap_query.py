@@ -209,7 +209,7 @@ class Composer:
         query = self.query
         if self.listed:
             return ""
-        parts = [f"w.{quote(name)} = %(where.{name})s" for name in query.where]
+        parts = [f"w.{quote(name)} = %(where.{n})s" for n, name in enumerate(query.where)]
         parts += [f"{self.key} = any(%(penstock.keys)s)"] if query.keys is not None else []
         if query.date is not None:
             parts += [f"w.{quote(query.date)} >= %(start)s"] if query.start is not None else []
@@ -230,7 +230,7 @@ class Composer:
         return f"json_build_object({pairs})"
 
     def _binds(self) -> dict[str, Any]:
-        where = {f"where.{name}": value for name, value in self.query.where.items()}
+        where = {f"where.{n}": value for n, value in enumerate(self.query.where.values())}
         keys = {} if self.query.keys is None else {"penstock.keys": list(self.query.keys)}
         costs: dict[str, Any] = {}
         for n, cost in enumerate(self.query.costs):

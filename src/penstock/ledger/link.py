@@ -6,13 +6,16 @@ import asyncio
 import os
 import socket
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import tuple_row
+
+from penstock.model.errors import SettingError
+from penstock.model.redaction import learn_url, masked
 
 SILENCE: Final = {
     "connect_timeout": 5,
@@ -36,10 +39,29 @@ def dialled(url: str) -> str:
     """What libpq is given: the URL, and what it does not say about silence.
 
     Raises:
-        psycopg.ProgrammingError: It is no URL that libpq reads.
+        SettingError: libpq cannot read the URL. Its own message shows parts of the password, so it is not handed on.
     """
-    given: dict[str, Any] = {**SILENCE, **conninfo_to_dict(plain(url))}
+    learn_url(url)
+    conninfo = plain(url)
+    _, is_url, rest = conninfo.partition("://")
+    said: Mapping[str, Any] = {}
+    with suppress(psycopg.ProgrammingError, UnicodeError):
+        said = {} if is_url and _is_misread(rest) else conninfo_to_dict(conninfo)
+    if not said:
+        msg = (
+            f"database_url={masked(url)!r} cannot be read by PostgreSQL's client. In the user's name and the password, "
+            "percent-encode what has a meaning in a URL: %25 for %, %40 for @, %3A for :, %2F for /, %3F for ?, %23 "
+            "for #; and see whether host and port are right."
+        )
+        raise SettingError(msg)
+    given: dict[str, Any] = {**SILENCE, **said}
     return make_conninfo(**given)
+
+
+def _is_misread(rest: str) -> bool:
+    """With two @, or one after a slash, libpq takes a part of the password for a host, a port or a database's name."""
+    authority, _, path = rest.partition("?")[0].partition("/")
+    return authority.count("@") > 1 or "@" in path
 
 
 def hang_up(connection: psycopg.BaseConnection[Any]) -> None:

@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from penstock.ledger.link import dialled
 from penstock.model.errors import LedgerUnavailable, SettingError
+from penstock.model.redaction import redact
 
 LOCK = 0x70656E73746F636B  # "penstock": one advisory lock for all that migrate
 SCHEMA = "penstock"
@@ -66,11 +67,11 @@ def upgrade(url: str) -> SchemaStatus:
             except OperationalError as error:
                 connection.rollback()
                 if not isinstance(error.orig, LockNotAvailable | DeadlockDetected):
-                    raise LedgerUnavailable(f"The database does not answer: {str(error.orig).strip()}") from None
+                    raise LedgerUnavailable(f"The database does not answer: {redact(str(error.orig)).strip()}") from None
                 if time.monotonic() > deadline:
                     msg = (
                         f"The ledger's tables were in use for {PATIENCE:.0f} s without a pause, so nothing was "
-                        f"migrated ({str(error.orig).strip()}). Try again, or stop the processes at work for it."
+                        f"migrated ({redact(str(error.orig)).strip()}). Try again, or stop the processes at work for it."
                     )
                     raise LedgerUnavailable(msg) from None
                 time.sleep(GAP)  # those at work go on meanwhile
@@ -113,14 +114,14 @@ def _config() -> Config:
 
 
 def _connect(url: str) -> Connection:
-    given = dialled(url.replace("postgres://", "postgresql://", 1))
+    given = dialled(url)
     engine = create_engine(
         "postgresql+psycopg://", creator=lambda: psycopg.connect(given, prepare_threshold=None), poolclass=NullPool
     )
     try:
         return engine.connect()
     except OperationalError as error:
-        msg = f"The database does not answer: {str(error.orig).strip()}"
+        msg = f"The database does not answer: {redact(str(error.orig)).strip()}"
         raise LedgerUnavailable(msg) from None
 
 

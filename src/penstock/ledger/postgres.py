@@ -14,6 +14,7 @@ from penstock.ledger.reading import Reading
 from penstock.ledger.text import clean, clean_json
 from penstock.ledger.worker import PostgresWorker
 from penstock.model.attempt import PlanId, RunId
+from penstock.model.redaction import redacted
 from penstock.ports.records import Applied, LogRecord
 
 
@@ -45,7 +46,7 @@ class PostgresLedger(Plans, Reading, Control, Overriding, Noticing):
                 "at": record.at,
                 "level": record.level,
                 "message": clean(record.message),
-                "fields": json.loads(clean_json(json.dumps(record.fields, default=str))) or None,
+                "fields": json.loads(clean_json(json.dumps(redacted(record.fields), default=str))) or None,
             }
             for record in records
         ]

@@ -1,15 +1,22 @@
-"""Text fit to be stored: PostgreSQL knows no NUL, UTF-8 no lone surrogates, and a row should stay small."""
+"""Text fit to be stored: PostgreSQL knows no NUL, UTF-8 no lone surrogates, rows stay small and tell no secret."""
 
 from __future__ import annotations
 
 import json
 from typing import Any, Final, TypeGuard
 
+from penstock.model.redaction import redact
+
 ERROR_LIMIT: Final = 16 * 1024
 OUTPUT_LIMIT: Final = 64 * 1024
 
 
 def clean(text: str, limit: int = ERROR_LIMIT) -> str:
+    """What is said for people to read: without secrets, and without what cannot be stored, cut to `limit` bytes."""
+    return storable(redact(text), limit)
+
+
+def storable(text: str, limit: int) -> str:
     """The text without what cannot be stored, cut to `limit` bytes with a mark."""
     if "\x00" in text:
         text = text.replace("\x00", "�")
@@ -30,7 +37,7 @@ def clean_json(text: str) -> str:
 
 def _clean_value(value: Any) -> Any:
     if isinstance(value, str):
-        return clean(value, limit=len(value) * 4 + 64)
+        return storable(value, len(value) * 4 + 64)
     if _is_list(value):
         return [_clean_value(item) for item in value]
     if _is_object(value):

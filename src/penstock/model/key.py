@@ -33,6 +33,11 @@ def _text(value: object) -> str:
     return json.dumps(str(value), ensure_ascii=False)
 
 
+def _literal(text: str) -> str:
+    """An SQL string literal for a statement with psycopg's placeholders, as those that `column` quotes are."""
+    return "'" + text.replace("'", "''").replace("%", "%%") + "'"
+
+
 def _timestamp(value: datetime) -> str:
     if value.tzinfo is None:
         msg = f"{value!r} has no time zone, so it names no instant; give it one, such as datetime.now(UTC)"
@@ -96,6 +101,11 @@ class Key:
         return "{" + ",".join(parts) + "}"
 
     def sql(self, column: Callable[[str], str]) -> str:
-        """An SQL expression that gives the canonical text; `column` quotes a field's column."""
-        parts = [f"'\"{name}\":' || {_SQL[self.kinds[name]].format(column(name))}" for name in self.fields]
+        """An SQL expression that gives the canonical text; `column` quotes a field's column.
+
+        It is for statements with values to bind: a percent sign is doubled.
+        """
+        parts = [
+            f"{_literal(f'{_text(name)}:')} || {_SQL[self.kinds[name]].format(column(name))}" for name in self.fields
+        ]
         return "'{' || " + " || ',' || ".join(parts) + " || '}'"

@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
 from penstock.model.errors import DefinitionError
+from penstock.model.names import check_name
 
 Per: TypeAlias = Literal["second", "minute", "hour", "day", "month", "run"]
 Number: TypeAlias = int | float | Decimal
@@ -52,6 +53,7 @@ class Quota:
     timezone: str = "UTC"
 
     def __post_init__(self) -> None:
+        check_name("Quota", self.name)
         where = f"Quota({self.name!r})"
         limit = amount(self.limit, f"{where}: limit")
         reserve = amount(self.reserve, f"{where}: reserve")

@@ -12,6 +12,7 @@ import structlog
 
 from penstock.definition.registry import wants_of
 from penstock.model.errors import LedgerUnavailable
+from penstock.model.redaction import traced
 from penstock.model.results import Event
 from penstock.model.states import EventType
 from penstock.ports.ledger import Ledger
@@ -90,8 +91,7 @@ class Deliveries:
             try:
                 await self._call(handler, **given)
             except Exception as error:  # noqa: BLE001 - a user's function; the event stays and is handed over again
-                self._log.error(
-                    "an event's handler failed", handler=handler.__name__, event=str(event.id), exc_info=error
-                )
+                # The traceback is text, and not exc_info: structlog as it comes shows the values of locals too.
+                self._log.error(f"{handler.__name__} failed on event {event.id}\n{traced(error)}")
                 return False
         return True

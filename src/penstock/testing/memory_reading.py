@@ -11,6 +11,7 @@ from uuid import UUID
 
 from penstock.ledger.text import clean, clean_json
 from penstock.model.attempt import PlanId, RunId
+from penstock.model.redaction import redacted
 from penstock.model.states import TERMINAL, StepState
 from penstock.ports.records import StoredRun, StoredStep
 from penstock.testing.memory_rows import KIND_PLAN, KIND_RUN, Attempt, Run, Tables, Unit, moment
@@ -160,7 +161,7 @@ class Reading:
                 "step": log.step,
                 "attempt": log.attempt,
                 "message": clean(log.message),
-                "fields": json.loads(clean_json(json.dumps(log.fields, default=str))) or None,
+                "fields": json.loads(clean_json(json.dumps(redacted(log.fields), default=str))) or None,
             }
             for number, log in found[:limit]
         ]

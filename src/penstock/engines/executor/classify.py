@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from penstock.model.attempt import Instant
 from penstock.model.errors import DefinitionError, NoData, QuotaSpent, RateLimited, SettingError, StepError
+from penstock.model.redaction import redact
 from penstock.model.states import ErrorClass
 
 BY_NAME: Final[Mapping[str, ErrorClass]] = {
@@ -72,8 +73,11 @@ def classify(error: BaseException, now: Instant, errors: Mapping[type[Exception]
         error: What a handler raised.
         now: The ledger's time, for waits that are given in seconds.
         errors: The app's own table; it comes first.
+
+    Returns:
+        Class and message; secrets are taken out of the message here, before it goes to the ledger, logs and events.
     """
-    message = str(error) or type(error).__name__
+    message = redact(str(error)) or type(error).__name__
     own: ErrorClass | None = next((errors[kind] for kind in type(error).__mro__ if kind in errors), None)
     if own is not None:
         return Failure(own, message, _retry_after(error, now) if own == "rate_limit" else None)

@@ -21,6 +21,7 @@ from penstock.engines.executor.classify import classify
 from penstock.engines.executor.spending import RunningDraw, settled_together
 from penstock.model.errors import DefinitionError, LeaseLost
 from penstock.model.quota import Number, Quota
+from penstock.model.redaction import redact
 from penstock.model.results import Outcome
 from penstock.ports.records import LogRecord
 
@@ -92,7 +93,7 @@ class RunningContext:
     def workdir(self) -> Path:
         """The run's own folder, made now."""
         folder = self._executor.workdir(self._run)
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return folder
 
     def now(self) -> datetime:
@@ -209,7 +210,7 @@ class _LedgerLogger:
         """One line."""
         number = logging.getLevelNamesMapping().get(level.upper(), logging.INFO)
         more = "".join(f" {name}={value}" for name, value in fields.items())
-        self._stderr.log(number, "%s: %s%s", self._step, event, more)
+        self._stderr.log(number, "%s: %s", self._step, redact(f"{event}{more}"))
         try:
             self._executor.worker.log(
                 LogRecord(

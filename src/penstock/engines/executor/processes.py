@@ -12,6 +12,7 @@ from typing import Any
 
 from penstock.definition.step import Step
 from penstock.model.errors import DefinitionError, StepError
+from penstock.model.redaction import redact, traced
 
 
 class WorkerDied(StepError):  # noqa: N818 - what happened
@@ -51,7 +52,7 @@ class _Worker:
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process: SpawnProcess = context.Process(target=serve, args=(theirs, sys.path), daemon=True)
+        self._process: SpawnProcess = context.Process(target=serve, args=(theirs, sys.path, redact.known), daemon=True)
         self._process.start()
         theirs.close()
 
@@ -83,9 +84,13 @@ def _arrive(arrived: asyncio.Future[None]) -> None:
         arrived.set_result(None)
 
 
-def serve(pipe: Connection, path: list[str]) -> None:
-    """The worker's life: questions in, answers out, until the pipe closes."""
+def serve(pipe: Connection, path: list[str], secrets: tuple[str, ...] = ()) -> None:
+    """The worker's life: questions in, answers out, until the pipe closes.
+
+    What it is given comes through the pipe that starts it, and is in no list of processes.
+    """
     sys.path[:] = path
+    redact.learn(*secrets)
     while True:
         try:
             module, pipeline, step, arguments = pipe.recv()
@@ -95,6 +100,11 @@ def serve(pipe: Connection, path: list[str]) -> None:
             answer = (True, find_handler(module, pipeline, step)(**arguments))
         except Exception as error:  # noqa: BLE001 - the other side classifies it
             answer = (False, error)
+        except BaseException as error:
+            if isinstance(error, SystemExit) and not isinstance(error.code, str):
+                raise
+            sys.stderr.write(f"{traced(error)}\n")  # multiprocessing would show it as it is
+            raise SystemExit(1) from None
         try:
             pipe.send(answer)
         except Exception as error:  # noqa: BLE001 - what cannot be pickled is told as text

@@ -26,6 +26,7 @@ from penstock.engines.executor.watch import Culprit, LoopWatch
 from penstock.engines.local.effects import LocalEffects, Released
 from penstock.model.attempt import Ended, Instant, PlanId, RunEnd, RunId
 from penstock.model.errors import InvalidData, LeaseLost, LedgerUnavailable, PenstockError
+from penstock.model.redaction import redact, traced
 from penstock.model.results import Event
 from penstock.model.shape import Shape
 from penstock.model.states import EventType
@@ -211,7 +212,7 @@ class LocalEngine:
         self._carrying.pop(task, None)
         self._wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._log.error("a run was let go", exc_info=error)
+            self._log.error(f"a run was let go\n{traced(error)}")
 
     async def _carry(self, claimed: Claimed) -> None:
         """Drive a run to its end, and the next ones of its lane."""
@@ -237,8 +238,9 @@ class LocalEngine:
                 await asyncio.sleep(min(5.0, 0.2 * 2**tries))
                 claimed = _begun(claimed)
             except Exception as error:  # noqa: BLE001 - a fault of ours: no run may be held by a process that lets it lie
-                self._log.exception("a run cannot go on here; it is offered again later", run=claimed.hold.run)
-                await self._pass_on(claimed, f"{type(error).__name__}: {error}")
+                trace = traced(error)  # and not exc_info: structlog as it comes shows the values of locals too
+                self._log.error(f"run {claimed.hold.run} cannot go on here; it is offered again later\n{trace}")
+                await self._pass_on(claimed, redact(f"{type(error).__name__}: {error}"))
                 return None
 
     async def _drive_once(self, claimed: Claimed, *, keep: bool) -> Claimed | None:

@@ -1,0 +1,162 @@
+"""YAML that people write, read within bounds: plain values only, no name twice, no file that eats memory or time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeGuard
+
+from penstock.model.errors import SettingError
+
+if TYPE_CHECKING:
+    import yaml
+
+LARGEST: Final = 256 * 1024
+"""Bytes; settings of a kilobyte are large already."""
+DEEPEST: Final = 32
+MOST: Final = 20_000
+"""Values, with those that an alias repeats: ten aliases of ten aliases, nine times over, are a thousand million."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A YAML mapping, and the line on which each name of its top level stands, counted from 1."""
+
+    body: Mapping[str, Any]
+    lines: Mapping[str, int]
+
+
+def parse(raw: bytes, where: str) -> Document:
+    """The mapping that a file holds.
+
+    Args:
+        raw: The file, in UTF-8.
+        where: The file's name, for messages.
+
+    Raises:
+        SettingError: It is no YAML, no mapping, or out of bounds; the message names the line.
+    """
+    import yaml
+    from yaml.reader import ReaderError
+
+    if len(raw) > LARGEST:
+        raise SettingError(f"{where} has {len(raw):,} bytes; settings are at most {LARGEST:,}. Is it the right file?")
+    text = _decoded(raw, where)
+    try:
+        loader = _bounded(text)
+        node = loader.get_single_node()
+        _check_names(node, where)
+        body: Any = loader.construct_document(node) if node is not None else {}
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 1
+        raise SettingError(f"{where}, line {line}: this is no YAML: {error.problem or error.context}.") from None
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise SettingError(f"{where}, line {line}: U+{ord(text[error.position]):04X} may not stand in YAML.") from None
+    except yaml.YAMLError as error:
+        raise SettingError(f"{where}: this is no YAML: {error}.") from None
+    if body is None:
+        return Document({}, {})
+    if not _is_mapping(body) or not isinstance(node, yaml.MappingNode):
+        kind: str = body.__class__.__name__
+        line = node.start_mark.line + 1 if node is not None else 1
+        raise SettingError(f"{where}, line {line}: settings are a mapping such as 'lanes: 4', this is a {kind}.")
+    lines = {str(name.value): name.start_mark.line + 1 for name, _ in node.value if isinstance(name, yaml.ScalarNode)}
+    return Document({str(name): value for name, value in body.items()}, lines)
+
+
+def _is_mapping(value: Any) -> TypeGuard[dict[Any, Any]]:
+    return isinstance(value, dict)
+
+
+def _decoded(raw: bytes, where: str) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise SettingError(
+            f"{where}, line {line}: byte 0x{raw[error.start]:02x} is no UTF-8; save the file in UTF-8."
+        ) from None
+
+
+def _check_names(node: yaml.Node | None, where: str) -> None:
+    """No mapping may have a name twice: PyYAML would take the last, and the first is what somebody sees."""
+    import yaml
+
+    todo: list[yaml.Node] = [] if node is None else [node]
+    seen: set[int] = set()
+    while todo:
+        this = todo.pop()
+        if id(this) in seen:
+            continue
+        seen.add(id(this))
+        if isinstance(this, yaml.SequenceNode):
+            todo.extend(this.value)
+        elif isinstance(this, yaml.MappingNode):
+            first: dict[tuple[str, str], int] = {}
+            for name, value in this.value:
+                line = name.start_mark.line + 1
+                if isinstance(name, yaml.ScalarNode):
+                    if (before := first.get((name.tag, name.value))) is not None:
+                        raise SettingError(
+                            f"{where}, line {line}: {name.value!r} is there already, on line {before}; remove one."
+                        )
+                    first[name.tag, name.value] = line
+                todo.append(value)
+
+
+def _bounded(text: str) -> Any:
+    """A safe loader that counts as it composes, so that nothing large is ever made."""
+    import yaml
+    from yaml.composer import ComposerError
+    from yaml.constructor import ConstructorError
+
+    class Loader(yaml.SafeLoader):
+        def __init__(self, stream: str) -> None:
+            self.depth = 0
+            self.sizes: dict[int, tuple[int, int]] = {}
+            super().__init__(stream)
+
+        def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+            this: Any = self  # PyYAML's stubs know nothing of its parts
+            mark: Any = this.peek_event().start_mark
+            self.depth += 1
+            if self.depth > DEEPEST:
+                raise ComposerError(None, None, f"it is nested more than {DEEPEST} deep", mark)
+            node: yaml.Node | None = super().compose_node(parent, index)
+            self.depth -= 1
+            if node is not None and id(node) not in self.sizes:
+                self.sizes[id(node)] = _measured(node, self.sizes, mark)
+            return node
+
+        def construct_object(self, node: Any, deep: bool = False) -> Any:  # noqa: FBT001, FBT002 - PyYAML's
+            try:
+                value: Any = super().construct_object(node, deep=deep)  # pyright: ignore[reportUnknownMemberType]
+            except (ValueError, OverflowError, AttributeError, KeyError) as error:  # such as 2025-13-45, or !!int x
+                raise ConstructorError(
+                    None, None, f"this value cannot be read ({type(error).__name__})", node.start_mark
+                ) from None
+            return value
+
+    return Loader(text)
+
+
+def _measured(node: yaml.Node, known: Mapping[int, tuple[int, int]], mark: Any) -> tuple[int, int]:
+    """How many values a node is, and how deep, with all aliases written out; its parts are known already."""
+    import yaml
+    from yaml.composer import ComposerError
+
+    parts: list[yaml.Node] = []
+    if isinstance(node, yaml.MappingNode):
+        parts = [part for pair in node.value for part in pair]
+    elif isinstance(node, yaml.SequenceNode):
+        parts = node.value
+    if any(id(part) not in known for part in parts):
+        raise ComposerError(None, None, "an alias stands within what it names", mark)
+    size = 1 + sum(known[id(part)][0] for part in parts)
+    depth = 1 + max((known[id(part)][1] for part in parts), default=0)
+    if size > MOST or depth > DEEPEST:
+        problem = f"its aliases written out are more than {MOST:,} values or {DEEPEST} deep"
+        raise ComposerError(None, None, problem, mark)
+    return size, depth
