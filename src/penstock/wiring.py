@@ -16,12 +16,9 @@ from penstock.engines.local.engine import LocalEngine
 from penstock.ledger.migrate import upgrade
 from penstock.ledger.postgres import PostgresLedger
 from penstock.model.errors import SettingError
-<<<<<<< HEAD
 from penstock.model.notifying import Notify
-=======
 from penstock.model.printable import folder_name
 from penstock.model.redaction import learn_secrets, redact
->>>>>>> 24648c0 (Secrets are taken out of text on its way to the ledger, logs and terminal; settings files are read within bounds)
 from penstock.model.states import EventType
 from penstock.operations.client import Client
 from penstock.operations.delivering import Deliveries

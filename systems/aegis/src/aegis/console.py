@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable
 from difflib import get_close_matches
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 INTERRUPTED = 130
+_HIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 log = logging.getLogger("aegis")
 
 
@@ -30,7 +32,7 @@ class CommandError(Exception):
 
 def say(text: str = "") -> None:
     """A line of a command's own output."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{_visible(text)}\n")
 
 
 def run(command: Callable[[], int]) -> int:
@@ -66,6 +68,18 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"did you mean {found[0]}? " if found else ""
 
 
+class _Plain(logging.Formatter):
+    """Records whose control characters are spelled out: a file's or a bank's name cannot forge a line or hide one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _visible(super().format(record)).replace("\n", "\n    ")
+
+
+def _visible(text: str) -> str:
+    """The text with escapes for control characters other than line breaks, and for marks that turn the reading."""
+    return _HIDDEN.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
+
+
 def _set_up() -> None:
     """The log on stdout, as the lines of cron's and systemd's journals; what cannot be encoded is replaced."""
     read_env_file()
@@ -74,7 +88,7 @@ def _set_up() -> None:
         output.reconfigure(errors="replace", line_buffering=True)
     level = os.environ.get("LOG_LEVEL", "INFO").upper()
     handler: logging.Handler = logging.StreamHandler(output)
-    handler.setFormatter(logging.Formatter("[%(levelname)s] %(message)s"))
+    handler.setFormatter(_Plain("[%(levelname)s] %(message)s"))
     log.handlers[:] = [handler]
     log.propagate = False
     # A name that is none is refused by the settings, in their own words.

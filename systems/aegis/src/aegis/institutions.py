@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aegis.yaml_nodes import LARGEST, compose
+
 if TYPE_CHECKING:
     import yaml
 
@@ -20,6 +22,7 @@ DEFAULT_PATH = Path(__file__).parent / "etls" / "call_summary" / "config" / "mon
 _FORM = 'SYMBOL-COUNTRY: {id: 1, name: "Full name", type: "Group"}'
 _SYMBOL = re.compile(r"(?P<symbol>[A-Z][A-Z0-9.]{0,9})(?:-[A-Z]{2})?")
 _KEYS = ("id", "name", "type")
+_LONGEST_SHOWN = 40
 _INTEGER_TAG = "tag:yaml.org,2002:int"
 _NULL_TAG = "tag:yaml.org,2002:null"
 
@@ -54,22 +57,7 @@ def load_institutions(path: Path | None = None) -> dict[str, Institution]:
     import yaml
 
     path = DEFAULT_PATH if path is None else path
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise InstitutionsError(path, None, "no such file; create it or name another") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise InstitutionsError(path, None, f"cannot be read as UTF-8 text ({error})") from error
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = None if mark is None else mark.line + 1
-        raise InstitutionsError(
-            path, line, f"not valid YAML: {error.problem or error.context}; write {_FORM}"
-        ) from error
-    except yaml.YAMLError as error:
-        raise InstitutionsError(path, None, f"not valid YAML: {error}; write {_FORM}") from error
+    root = _root(path)
     if root is None:
         raise InstitutionsError(path, None, f"no institutions; write one line a bank: {_FORM}")
     if not isinstance(root, yaml.MappingNode):
@@ -99,19 +87,61 @@ def load_institutions(path: Path | None = None) -> dict[str, Institution]:
     return institutions
 
 
+def _root(path: Path) -> yaml.Node | None:
+    """The file's root node, or `InstitutionsError` at the line where it is no YAML of ours."""
+    import yaml
+    from yaml.reader import ReaderError
+
+    text = _text(path)
+    try:
+        return compose(text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = None if mark is None else mark.line + 1
+        problem = f"not valid YAML: {error.problem or error.context}; write {_FORM}"
+        raise InstitutionsError(path, line, problem) from error
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        problem = f"the character U+{ord(text[error.position]):04X} may not stand in YAML; remove it"
+        raise InstitutionsError(path, line, problem) from error
+    except yaml.YAMLError as error:
+        raise InstitutionsError(path, None, f"not valid YAML: {error}; write {_FORM}") from error
+
+
+def _text(path: Path) -> str:
+    """The file's text; not more of it than may be, with one byte that says so."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST + 1)
+    except FileNotFoundError as error:
+        raise InstitutionsError(path, None, "no such file; create it or name another") from error
+    except OSError as error:
+        raise InstitutionsError(path, None, f"cannot be read ({error.strerror})") from error
+    if len(raw) > LARGEST:
+        raise InstitutionsError(path, None, f"it is larger than {LARGEST:,} bytes; is it the right file?")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        problem = f"byte 0x{raw[error.start]:02x} is no UTF-8; save the file in UTF-8"
+        raise InstitutionsError(path, line, problem) from error
+
+
 def _institution(path: Path, key: yaml.Node, value: yaml.Node) -> Institution:
     """One entry, or `InstitutionsError` at the line of what is wrong."""
     import yaml
 
     match = _SYMBOL.fullmatch(str(key.value)) if isinstance(key, yaml.ScalarNode) else None
     if match is None:
-        raise InstitutionsError(path, _line(key), f"{key.value!r} is not a symbol such as RY-CA; write {_FORM}")
+        raise InstitutionsError(
+            path, _line(key), f"{str(key.value)[:_LONGEST_SHOWN]!r} is not a symbol such as RY-CA; write {_FORM}"
+        )
     symbol = match["symbol"]
     if not isinstance(value, yaml.MappingNode):
         raise InstitutionsError(path, _line(value), f"{key.value} must be a mapping; write {_FORM}")
     fields: dict[str, yaml.ScalarNode] = {}
     for name_node, field in value.value:
-        name = str(name_node.value)
+        name = str(name_node.value)[:_LONGEST_SHOWN]
         if name not in _KEYS:
             raise InstitutionsError(
                 path, _line(name_node), f"{key.value} has the unknown key {name!r}; the keys are {', '.join(_KEYS)}"
@@ -128,8 +158,9 @@ def _institution(path: Path, key: yaml.Node, value: yaml.Node) -> Institution:
             raise InstitutionsError(path, _line(key), f"{key.value} has no {name}; write {_FORM}")
     identifier = fields["id"]
     if identifier.tag != _INTEGER_TAG or not re.fullmatch(r"[0-9]{1,9}", identifier.value):
+        shown = identifier.value[:_LONGEST_SHOWN]
         raise InstitutionsError(
-            path, _line(identifier), f"{key.value}: id must be a whole number without quotes, not {identifier.value!r}"
+            path, _line(identifier), f"{key.value}: id must be a whole number without quotes, not {shown!r}"
         )
     return Institution(
         symbol=symbol,

@@ -17,6 +17,7 @@ from pydantic_settings import (
 
 import penstock as ps
 from aegis.institutions import DEFAULT_PATH
+from aegis.yaml_nodes import LARGEST, compose
 
 _FILE = "penstock.yaml"
 
@@ -82,7 +83,10 @@ def _block(here: Path) -> dict[str, Any]:
     if found is None:
         return {}
     try:
-        body: Any = yaml.safe_load(found.read_text(encoding="utf-8"))
+        with found.open("rb") as file:
+            text = file.read(LARGEST + 1).decode("utf-8-sig")
+        compose(text)  # which refuses what would eat memory
+        body: Any = yaml.safe_load(text)
         return dict(body["settings"])
     except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
         return {}
@@ -98,9 +102,11 @@ def load_settings() -> Settings:
         return Settings()
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
+        field = Settings.model_fields.get(str(fault["loc"][0]))
         name = "AEGIS_" + "_".join(str(part) for part in fault["loc"]).upper()
-        value = "***" if fault["loc"][:1] == ("llm_key",) else fault["input"]
-        raise ps.SettingError(f"{name}={value}: {fault['msg']}.") from None
+        # What is unknown may be a key under a mistyped name, and what is secret is shown to nobody.
+        shown = "" if field is None else "=***" if "Secret" in str(field.annotation) else f"={fault['input']}"
+        raise ps.SettingError(f"{name}{shown}: {fault['msg']}.") from None
 
 
 def read_env_file() -> None:

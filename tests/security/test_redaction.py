@@ -1,0 +1,110 @@
+"""What is taken out of text, what is left in it, and what that costs."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from pydantic import BaseModel, SecretBytes, SecretStr
+
+from penstock.model.redaction import Redactor, learn_environment, learn_secrets, learn_url, masked, redact, redacted
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("postgresql://me:hunter2@db:5432/x", "postgresql://me:***@db:5432/x"),
+        ("at amqp://me:a@b:c@mq, twice", "at amqp://me:***@mq, twice"),
+        ("https://ghp_abc@github.com/x.git", "https://***@github.com/x.git"),
+        ("'https://api.test/q?apikey=abc&symbol=RY'", "'https://api.test/q?apikey=***&symbol=RY'"),
+        ("?symbol=RY&access_token=abc#top", "?symbol=RY&access_token=***#top"),
+        ("host=db user=me password=hunter2 dbname=x", "host=db user=me password=*** dbname=x"),
+        (r"password = 'it\'s me' port=1", "password = *** port=1"),
+        ("{'Authorization': 'Bearer abc.def'}", "{'Authorization': 'Bearer ***'}"),
+        ("authorization: dXNlcjpwYXNz", "authorization: ***"),
+        ("sent bearer abcdefghijklmnop", "sent bearer ***"),
+    ],
+)
+def test_secrets_are_told_by_their_place(text: str, safe: str) -> None:
+    assert Redactor()(text) == safe
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://api.test:8080/path?symbol=RY",
+        "postgresql://postgres@/penstock?host=/tmp/x&port=5432",
+        "a@b.example wrote: the key=value words",
+        "Basic understanding of bearer bonds",
+        "12:30 took 3 s: 4 of 5",
+    ],
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert Redactor()(text) == text
+
+
+def test_what_was_learnt_is_taken_out_in_every_form() -> None:
+    redactor = Redactor()
+    secret = "p/ä 'q\"\\w\nsecond line"
+    forms = [secret, repr(secret), "p%2F%C3%A4%20%27q%22%5Cw%0Asecond%20line", "p/ä 'q\"\\w second line"]
+    assert all(redactor(form) == form for form in forms), "nobody knows it yet"
+    redactor.learn(secret)
+    assert [redactor(f"<{form}>") for form in forms] == ["<***>", redactor(f"<{repr(secret)}>"), "<***>", "<***>"]
+    assert "second" not in redactor(repr(secret))
+
+
+def test_short_secrets_are_words_and_shorter_ones_are_left() -> None:
+    redactor = Redactor()
+    redactor.learn("abc", "rain", "a-long-secret")
+    assert redactor("abc rain training xa-long-secretx") == "abc *** training x***x"
+
+
+def test_values_in_records_are_taken_apart() -> None:
+    redact.learn("zebra-crossing-1")
+    value = {"a": ["zebra-crossing-1", 3, None, True], "zebra-crossing-1": ("x", {"b": "?token=1"})}
+    assert redacted(value) == {"a": ["***", 3, None, True], "***": ["x", {"b": "?token=***"}]}
+
+
+class Inner(BaseModel):
+    key: SecretBytes
+
+
+class Outer(BaseModel):
+    one: SecretStr
+    many: list[Inner]
+    plain: str
+
+
+def test_settings_variables_and_urls_teach() -> None:
+    text = "nested-one-77 bytes-two-77 env-three-77 url-four-77 not-secret-77 me.77"
+    assert redact(text) == text
+    learn_secrets(Outer(one=SecretStr("nested-one-77"), many=[Inner(key=SecretBytes(b"bytes-two-77"))], plain="me.77"))
+    learn_environment({"SHOP_API_KEY": "env-three-77", "SHOP_NAME": "not-secret-77", "AWS_TOKEN": "/run/secrets/x"})
+    learn_url("postgresql://me.77:url%2Dfour%2D77@db/x")
+    learn_url("postgresql://me.77:me.77@db/x")
+    assert redact(text) == "*** *** *** *** not-secret-77 me.77", "a password that is the user's name hides no name"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://me:pa/ss@db/x", "postgresql://me:***@db/x"),
+        ("postgresql://me:p@ss?w@db:1/x?a=1", "postgresql://me:***@db:1/x?a=1"),
+        ("postgresql:///x?host=/s&password=hunter2&port=1", "postgresql:///x?host=/s&password=***&port=1"),
+        ("host=db password=hunter2", "host=db password=***"),
+        ("postgresql://me@db/x", "postgresql://me@db/x"),
+    ],
+)
+def test_a_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    assert masked(url) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a" * 500_000, "a://" * 100_000, "a://b:" * 80_000, "password" + " " * 300_000, "authorization:" * 40_000],
+    ids=["letters", "schemes", "colons", "blanks", "headers"],
+)
+def test_no_text_makes_it_slow(text: str) -> None:
+    began = time.process_time()
+    redact(text)
+    assert time.process_time() - began < 2
