@@ -46,11 +46,12 @@ def parse(raw: bytes, where: str) -> Document:
         loader = _bounded(text)
         node = loader.get_single_node()
         _check_names(node, where)
-        body: Any = loader.construct_document(node) if node is not None else {}
+        body: Any = None if node is None else loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        raise SettingError(f"{where}, line {line}: this is no YAML: {error.problem or error.context}.") from None
+        problem = ", ".join(part for part in (error.context, error.problem) if part)
+        raise SettingError(f"{where}, line {line}: this is no YAML: {problem}.") from None
     except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise SettingError(f"{where}, line {line}: U+{ord(text[error.position]):04X} may not stand in YAML.") from None
@@ -124,9 +125,12 @@ def _bounded(text: str) -> Any:
             self.depth += 1
             if self.depth > DEEPEST:
                 raise ComposerError(None, None, f"it is nested more than {DEEPEST} deep", mark)
+            is_alias: bool = this.check_event(yaml.AliasEvent)
             node: yaml.Node | None = super().compose_node(parent, index)
             self.depth -= 1
             if node is not None and id(node) not in self.sizes:
+                if is_alias:  # of something that is not complete
+                    raise ComposerError(None, None, "an alias stands within what it names", mark)
                 self.sizes[id(node)] = _measured(node, self.sizes, mark)
             return node
 
@@ -152,8 +156,6 @@ def _measured(node: yaml.Node, known: Mapping[int, tuple[int, int]], mark: Any) 
         parts = [part for pair in node.value for part in pair]
     elif isinstance(node, yaml.SequenceNode):
         parts = node.value
-    if any(id(part) not in known for part in parts):
-        raise ComposerError(None, None, "an alias stands within what it names", mark)
     size = 1 + sum(known[id(part)][0] for part in parts)
     depth = 1 + max((known[id(part)][1] for part in parts), default=0)
     if size > MOST or depth > DEEPEST:
