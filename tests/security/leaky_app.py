@@ -1,6 +1,7 @@
 """Steps that fail with what nobody should read in their messages, and units that would rule a terminal."""
 
 import os
+from pathlib import Path
 from typing import NamedTuple
 
 import psycopg
@@ -41,10 +42,10 @@ async def leak(ctx: ps.Context[Leak], settings: Settings) -> None:
         case "psycopg":
             raise psycopg.OperationalError("connection to postgresql://other:other-pass-4711@h/db failed")
         case "logged":
-            ctx.log.info("asked with " + key, header={"Authorization": "Bearer bearer-token-4711"}, key=key)
+            ctx.log.info(f"asked with {key}", header={"Authorization": "Bearer bearer-token-4711"}, key=key)
         case "chain":
             try:
-                raise RuntimeError("deep: " + key)
+                raise RuntimeError("deep: " + key)  # noqa: TRY301 - it is the chain that matters
             except RuntimeError as error:
                 raise KeyError("shallow") from error
         case _:
@@ -56,6 +57,6 @@ app = ps.App("leaks", [leaks], settings=Settings)
 
 
 @app.on("execution.failed")
-async def tell(event: ps.Event) -> None:
-    with open(os.environ["TEST_EVENTS"], "a", encoding="utf-8") as file:
+def tell(event: ps.Event) -> None:
+    with Path(os.environ["TEST_EVENTS"]).open("a", encoding="utf-8") as file:
         file.write(f"{event.data}\n")

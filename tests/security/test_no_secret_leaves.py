@@ -112,8 +112,8 @@ def test_nothing_moves_the_cursor_or_forges_a_line(leaky: Cli) -> None:
     """Whatever a unit, an error or a log says, it is text, and each line of output that begins at the left is ours."""
     answers = [leaky.shell("run", "leaks", "kind=terminal")]
     number = str(leaky("runs", "list", "--json").json[0]["number"])
-    for words in (["logs", number], ["runs", "show", number], ["runs", "list"], ["why", "leaks", "kind=terminal"]):
-        answers.append(leaky(*words))
+    words = (["logs", number], ["runs", "show", number], ["runs", "list"], ["why", "leaks", "kind=terminal"])
+    answers += [leaky(*each) for each in words]
     answers.append(leaky("logs", number, "--json"))
     for answer in answers:
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", answer.out + answer.err)

@@ -49,7 +49,7 @@ def test_what_was_learnt_is_taken_out_in_every_form() -> None:
     forms = [secret, repr(secret), "p%2F%C3%A4%20%27q%22%5Cw%0Asecond%20line", "p/ä 'q\"\\w second line"]
     assert all(redactor(form) == form for form in forms), "nobody knows it yet"
     redactor.learn(secret)
-    assert [redactor(f"<{form}>") for form in forms] == ["<***>", redactor(f"<{repr(secret)}>"), "<***>", "<***>"]
+    assert [redactor(f"<{form}>") for form in forms] == ["<***>", redactor(f"<{secret!r}>"), "<***>", "<***>"]
     assert "second" not in redactor(repr(secret))
 
 

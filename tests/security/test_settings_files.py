@@ -77,7 +77,8 @@ def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
 
 
 def test_what_people_write_is_read(tmp_path: Path) -> None:
-    text = "\ufeff# ours\nlanes: 8\nhome: data\nsettings:\n  one: &one {a: 1}\n  two: {<<: *one, b: 2}\n  three: [*one, *one]\n"
+    text = "\ufeff# ours\nlanes: 8\nhome: data\nsettings:\n  one: &one {a: 1}\n"
+    text += "  two: {<<: *one, b: 2}\n  three: [*one, *one]\n"
     (tmp_path / "penstock.yaml").write_text(text, encoding="utf-8")
     settings = load_settings(environ={}, folder=tmp_path)
     assert settings.lanes == 8

@@ -67,11 +67,13 @@ def upgrade(url: str) -> SchemaStatus:
             except OperationalError as error:
                 connection.rollback()
                 if not isinstance(error.orig, LockNotAvailable | DeadlockDetected):
-                    raise LedgerUnavailable(f"The database does not answer: {redact(str(error.orig)).strip()}") from None
+                    raise LedgerUnavailable(
+                        f"The database does not answer: {redact(str(error.orig)).strip()}"
+                    ) from None
                 if time.monotonic() > deadline:
                     msg = (
                         f"The ledger's tables were in use for {PATIENCE:.0f} s without a pause, so nothing was "
-                        f"migrated ({redact(str(error.orig)).strip()}). Try again, or stop the processes at work for it."
+                        f"migrated ({redact(str(error.orig)).strip()}). Try again, or stop those at work for it."
                     )
                     raise LedgerUnavailable(msg) from None
                 time.sleep(GAP)  # those at work go on meanwhile
