@@ -16,7 +16,7 @@ from urllib.parse import quote
 from penstock.model.errors import SettingError
 from penstock.model.notifying import Notify, parse_notify
 from penstock.model.redaction import learn_environment, learn_url, redact
-from penstock.model.redaction import masked as masked  # for those who have it from here
+from penstock.model.redaction import masked as masked  # noqa: PLC0414 - for those who have it from here
 from penstock.model.yaml_text import LARGEST, Document, parse
 
 FILE: Final = "penstock.yaml"

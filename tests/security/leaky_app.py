@@ -42,7 +42,8 @@ async def leak(ctx: ps.Context[Leak], settings: Settings) -> None:
         case "psycopg":
             raise psycopg.OperationalError("connection to postgresql://other:other-pass-4711@h/db failed")
         case "logged":
-            ctx.log.info(f"asked with {key}", header={"Authorization": "Bearer bearer-token-4711"}, key=key)
+            said = f"asked with {key}"
+            ctx.log.info(said, header={"Authorization": "Bearer bearer-token-4711"}, key=key)
         case "chain":
             try:
                 raise RuntimeError("deep: " + key)  # noqa: TRY301 - it is the chain that matters
