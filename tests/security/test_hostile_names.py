@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import psycopg
 import pytest
 from psycopg.rows import tuple_row
-from pydantic import create_model
+from pydantic import ConfigDict, create_model
 
 import penstock as ps
 from penstock.ledger.gap_query import literal, quote
@@ -33,7 +33,8 @@ HOSTILE = (
     "../../etc",
 )
 EVERY = (*HOSTILE, "%(start)s")  # which a query of the user's own cannot say: docs/decisions/0009
-Hostile: Any = create_model("Hostile", __config__={"frozen": True}, **dict.fromkeys(HOSTILE, (str, ...)))
+make: Any = create_model
+Hostile: Any = make("Hostile", __config__=ConfigDict(frozen=True), **dict.fromkeys(HOSTILE, (str, ...)))
 columns = ", ".join(f"""'{name.replace("'", "''")}' || n as "{name.replace('"', '""')}\"""" for name in HOSTILE)
 WANTED = f"select {columns} from generate_series(1, 2) n"
 price = ps.Quota(HOSTILE[2], 1000, per="day")
@@ -44,13 +45,14 @@ def pipeline(name: str, gaps: Any, **more: Any) -> Any:
         name, Hostile, gaps=gaps, key=HOSTILE, order=[f"-{HOSTILE[1]}", *HOSTILE[2:]], cost={price: 1}, **more
     )
 
-    @made.step(name=HOSTILE[3])
-    async def step(ctx: ps.Context[Hostile], unit: Hostile) -> str:  # type: ignore[valid-type]
+    async def step(ctx: ps.Context[Hostile], unit: Hostile) -> str:  # pyright: ignore[reportInvalidTypeForm, reportUnknownParameterType]
+        hostile: Any = cast("Any", unit)
         ctx.log.info(HOSTILE[2], **{HOSTILE[1]: HOSTILE[0]})
         await ctx.once(HOSTILE[4], said)
         (ctx.workdir / "made").touch()
-        return str(getattr(unit, HOSTILE[0]))
+        return str(getattr(hostile, HOSTILE[0]))
 
+    made.step(name=HOSTILE[3])(step)
     return made
 
 
@@ -125,7 +127,7 @@ def test_long_values_and_long_fields(database_server: str, monkeypatch: pytest.M
         return len(unit.name)
 
     field = "f" * 100
-    wide: Any = create_model("Wide", __config__={"frozen": True}, **{field: (int, ...)})
+    wide: Any = make("Wide", __config__=ConfigDict(frozen=True), **{field: (int, ...)})
     named: Any = ps.Pipeline("wide", wide, gaps=ps.SqlGaps(f'select 1 as "{field}"'))
     named.step(name="step")(said)
     mine = ps.App("long", [long, named])
@@ -138,7 +140,7 @@ def test_long_values_and_long_fields(database_server: str, monkeypatch: pytest.M
 @pytest.mark.parametrize("name", ["", "  ", "a\0b", "a\nb", "a\x1b[2J", "a\u202eb", "\ud800", "x" * 201])
 def test_a_name_is_text_that_can_be_seen(name: str) -> None:
     pipe = ps.Pipeline("fine")
-    for make in (
+    for broken in (
         lambda: ps.Pipeline(name),
         lambda: ps.Pipeline("p", Long, lane=(name, "name")),
         lambda: ps.App(name, []),
@@ -146,7 +148,7 @@ def test_a_name_is_text_that_can_be_seen(name: str) -> None:
         lambda: pipe.step(name=name)(said) if name else ps.App(name, []),
     ):
         with pytest.raises(ps.DefinitionError, match="name"):
-            make()
+            broken()
 
 
 @pytest.mark.parametrize(

@@ -238,8 +238,7 @@ class LocalEngine:
                 await asyncio.sleep(min(5.0, 0.2 * 2**tries))
                 claimed = _begun(claimed)
             except Exception as error:  # noqa: BLE001 - a fault of ours: no run may be held by a process that lets it lie
-                trace = traced(error)  # and not exc_info: structlog as it comes shows the values of locals too
-                self._log.error(f"run {claimed.hold.run} cannot go on here; it is offered again later\n{trace}")
+                self._log.error(f"run {claimed.hold.run} cannot go on here; it is offered again later\n{traced(error)}")
                 await self._pass_on(claimed, redact(f"{type(error).__name__}: {error}"))
                 return None
 
@@ -315,10 +314,9 @@ class LocalEngine:
 
     async def _let_go(self, run: Carried, released: Released) -> None:
         wait = released.until - self._worker.now()
-        keep_lane = wait <= run.shape.max_wait
-        await self._worker.wait(
-            WaitRecord(hold=run.hold, until=released.until, reason=released.reason, keep_lane=keep_lane)
-        )
+        keep = wait <= run.shape.max_wait
+        record = WaitRecord(hold=run.hold, until=released.until, reason=released.reason, keep_lane=keep)
+        await self._worker.wait(record)
         self._due.append(asyncio.get_running_loop().time() + max(0.0, wait) + 0.002)
 
     async def _cancel_all(self) -> None:
