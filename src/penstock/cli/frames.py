@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from penstock.cli.spoken import clock, length
+from penstock.model.printable import visible
 from penstock.ports.watching import COUNTED, SAMPLE
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ def _table(*headings: str) -> Table:
 
 
 def _row(table: Table, *cells: str | Text) -> None:
-    """One row; what users wrote is no markup."""
-    table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in cells))
+    """One row; what users wrote is no markup, and moves no cursor."""
+    table.add_row(*(Text(visible(cell)) if isinstance(cell, str) else cell for cell in cells))
 
 
 def _pipelines(frame: Frame) -> Table:
@@ -157,7 +158,7 @@ def _notices(frame: Frame) -> Table | None:
         return None
     table = _table("notices to", "waiting", "error")
     for one in late:
-        _row(table, f"{one.app} {one.target}", _capped(one.waiting), Text(one.error or "", style="red"))
+        _row(table, f"{one.app} {one.target}", _capped(one.waiting), Text(visible(one.error or ""), style="red"))
     return table
 
 
