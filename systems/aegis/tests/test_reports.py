@@ -141,26 +141,6 @@ async def test_a_link_in_the_report_leads_to_its_quote(tmp_path: Path, report_ty
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("report_type", REPORT_TYPES)
-async def test_the_word_document_links_to_the_same_places(tmp_path: Path, report_type: str) -> None:
-    from docx import Document
-
-    call = sample()
-    sections = await written(call, report_type)
-    draft = typeset(sections, call, report_type, tmp_path)
-    document = Document(str(draft.docx))
-    found = {
-        (link.text, f"{link.address}#{link.fragment}" if link.fragment else link.address)
-        for paragraph in document.paragraphs
-        for link in paragraph.hyperlinks
-    }
-    wanted = {(f"chars {one.start}–{one.end}", f"RY_2025_Q2_transcript.html#c{one.start}") for one in quotes(sections)}
-    assert wanted <= found
-    words = "\n".join(paragraph.text for paragraph in document.paragraphs)
-    assert all(quote.text in words for quote in quotes(sections))
-
-
-@pytest.mark.asyncio
-@pytest.mark.parametrize("report_type", REPORT_TYPES)
 async def test_the_same_input_gives_the_same_bytes(
     tmp_path: Path, report_type: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from psycopg import AsyncConnection
 
 import penstock as ps
-from aegis.ingest import create_tables
 from aegis.institutions import load_institutions
 from aegis.money import ESTIMATE, usd_a_day
+from aegis.overview import prepare
 from aegis.queries import queries
 from aegis.reports import CallTranscript, Draft, Section, typeset
 from aegis.settings import Settings
@@ -39,8 +40,7 @@ class Report(NamedTuple):
 
 async def monitored(settings: Settings, client: ps.Client) -> Mapping[str, object]:
     """Whose reports are wanted. The tables are made where they are not there yet: a new database has no gaps."""
-    async with client.connection() as conn:
-        await create_tables(conn)
+    await prepare(client)
     by_model = settings.writer == "llm"
     if by_model:
         open_llm(settings)  # settings that no report could be written with are told before anything is planned
@@ -81,7 +81,7 @@ async def write(ctx: ps.Context[Report], writer: Writer, settings: Settings) -> 
     folder = settings.reports_dir.resolve()
     cost = sum((section.cost_usd for section in sections), Decimal(0))
     draft = await asyncio.to_thread(
-        typeset, sections, transcript, report_type, folder, writer=writer.name, cost_usd=cost
+        typeset, sections, transcript, report_type, folder, writer=writer.name, cost_usd=cost, embed=writer.embed
     )
     return draft.model_copy(update={"source_version": version})
 
@@ -99,6 +99,7 @@ async def record(report: Report, db: ps.Transaction, draft: Draft = write.output
             "writer": draft.writer,
             "cost_usd": draft.cost_usd,
             "notice": draft.notice,
+            "quality": draft.quality.model_dump_json() if draft.quality else None,
         },
     )
     return str(draft.docx)
@@ -110,12 +111,13 @@ async def write_section(writer: Writer, transcript: CallTranscript, topic: str) 
 
 
 async def read_transcript(conn: AsyncConnection[Any], report: Report) -> tuple[CallTranscript, str]:
-    """A report's transcript and its version; `NoData` where there is none."""
-    cursor = await conn.execute(queries("reports.sql")["read_transcript"], report._asdict())
+    """A report's transcript with the previous call's, and the version of both; `NoData` where there is none."""
+    cursor = await conn.execute(queries("reports.sql")["read_transcripts"], report._asdict())
     row = await cursor.fetchone()
     if row is None:
         raise ps.NoData("No transcript data found")
-    text, sha256, notice, version, speeches = row
+    text, sha256, notice, version, speeches, *earlier = row
+
     transcript = CallTranscript(
         text=text,
         sha256=sha256,
@@ -126,7 +128,19 @@ async def read_transcript(conn: AsyncConnection[Any], report: Report) -> tuple[C
         notice=notice,
         speeches=speeches_of(speeches),
     )
-    return transcript, str(version)
+    if earlier[0] is None:
+        return transcript, str(version)
+    year, quarter, text, sha256, notice, speeches = earlier
+    previous = replace(
+        transcript,
+        text=text,
+        sha256=sha256,
+        fiscal_year=year,
+        quarter=quarter,
+        notice=notice,
+        speeches=speeches_of(speeches),
+    )
+    return replace(transcript, previous=previous), str(version)
 
 
 app = ps.App("aegis", [reports], settings=Settings, resources=[open_writer])

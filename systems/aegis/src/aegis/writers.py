@@ -8,7 +8,7 @@ from typing import Protocol
 import penstock as ps
 from aegis.money import usd_a_day, usd_a_report
 from aegis.reports import CallTranscript, ExtractiveWriter, LlmWriter, Section
-from aegis.semantic import open_embedder
+from aegis.semantic import Embed, open_embedder
 from aegis.settings import Settings
 from penstock import data
 
@@ -19,6 +19,11 @@ class Writer(Protocol):
     @property
     def name(self) -> str:
         """What reports and their records call it."""
+        ...
+
+    @property
+    def embed(self) -> Embed | None:
+        """What gives statements their vectors, where embeddings are used: a comparison with the previous call too."""
         ...
 
     def topics(self, report_type: str) -> list[str]:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from aegis.reports.extractive import ExtractiveWriter
 from aegis.reports.llm_writer import LlmWriter
-from aegis.reports.model import REPORT_TYPES, Block, CallTranscript, Draft, Quote, RefusedQuote, ReportType, Section
+from aegis.reports.model import (
+    REPORT_TYPES,
+    Block,
+    CallTranscript,
+    Draft,
+    ModelQuality,
+    Quality,
+    Quote,
+    RefusedQuote,
+    ReportType,
+    Section,
+    Tally,
+)
 from aegis.reports.typeset import typeset
 
 __all__ = [
@@ -14,9 +26,12 @@ __all__ = [
     "Draft",
     "ExtractiveWriter",
     "LlmWriter",
+    "ModelQuality",
+    "Quality",
     "Quote",
     "RefusedQuote",
     "ReportType",
     "Section",
+    "Tally",
     "typeset",
 ]

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from aegis.semantic import Embed
     from aegis.transcripts.model import Speech
 
-_CACHED = 6
-"""Transcripts whose analysis is kept: as many as are worked on at once, and some. About 2 MB each."""
+_CACHED = 16
+"""Analyses that are kept: two calls for each bank that is worked on at once, and some. About 2 MB each; one with
+embeddings shares what it can with the one without."""
 _WORTH_ASKING = 2.6
 """The least salience at which it is asked what a sentence means: below, it would not be quoted (`summary`)."""
 _FRAGMENT = re.compile(
@@ -60,9 +61,22 @@ class Exchange:
 class Analysis:
     """What is read out of a transcript. Everything in it is in the order of the text."""
 
-    def __init__(self, text: str, speeches: tuple[Speech, ...] = (), embed: Embed | None = None) -> None:
+    def __init__(
+        self,
+        text: str,
+        speeches: tuple[Speech, ...] = (),
+        embed: Embed | None = None,
+        plain: Analysis | None = None,
+    ) -> None:
+        """`plain` is the same text's analysis without embeddings, where it is at hand: most of both is the same."""
         self.embed = embed
         self.length = max(1, len(text))
+        self._plain = plain
+        self.handoffs: list[Handoff]
+        self.utterances: list[Utterance]
+        if plain is not None:
+            self.handoffs, self.utterances = plain.handoffs, plain.utterances
+            return
         if speeches:
             self.handoffs, self.utterances = read_turns(text, speeches)
             return
@@ -74,6 +88,10 @@ class Analysis:
     @cached_property
     def candidates(self) -> list[Candidate]:
         """Management's sentences that can be quoted, each with its topic and measure."""
+        found = self._candidates() if self._plain is None else self._plain.candidates
+        return found if self.embed is None else _with_topics(found, self.embed)
+
+    def _candidates(self) -> list[Candidate]:
         found: list[Candidate] = []
         remarks = max((one.sentence.end for one in self.utterances if one.part == "prepared"), default=self.length)
         for utterance in self.utterances:
@@ -91,7 +109,7 @@ class Analysis:
                     position=start / remarks if prepared else 1.0,
                 )
             )
-        return found if self.embed is None else _with_topics(found, self.embed)
+        return found
 
     @cached_property
     def guidance(self) -> dict[str, list[Candidate]]:
@@ -162,6 +180,7 @@ _guard = threading.Lock()
 
 def analyse(transcript: CallTranscript, embed: Embed | None = None) -> Analysis:
     """The analysis of a transcript, from memory where it was made lately. Safe to call from several threads."""
+    plain = analyse(transcript) if embed is not None else None
     key = transcript.sha256, embed
     with _guard:
         lock = _locks.setdefault(key, threading.Lock())
@@ -171,7 +190,7 @@ def analyse(transcript: CallTranscript, embed: Embed | None = None) -> Analysis:
             if known is not None:
                 _analyses.move_to_end(key)
                 return known
-        analysis = Analysis(transcript.text, transcript.speeches, embed)
+        analysis = Analysis(transcript.text, transcript.speeches, embed, plain)
         with _guard:
             _analyses[key] = analysis
             while len(_analyses) > _CACHED:

@@ -54,6 +54,11 @@ def _section(transcript: CallTranscript, topic: str, embed: Embed | None) -> Sec
     if topic in summary_topics():
         return summary_section(analyse(transcript, embed), topic)
     if topic in theme_topics():
-        return theme_section(analyse(transcript, embed), transcript.text, topic)
+        section = theme_section(analyse(transcript, embed), transcript.text, topic)
+        if transcript.previous is None:
+            return section
+        before = theme_section(analyse(transcript.previous, embed), transcript.previous.text, topic)
+        # A call without questions that were recognised says nothing of what was asked.
+        return section.model_copy(update={"before": before.kept}) if before.considered else section
     msg = f"no topic {topic!r}; there are {', '.join([*summary_topics(), *theme_topics()])}"
     raise ValueError(msg)

@@ -38,6 +38,7 @@ from penstock import data
 if TYPE_CHECKING:
     from aegis.reports.analysis import Analysis, Exchange
     from aegis.reports.model import CallTranscript
+    from aegis.semantic import Embed
 
 A = TypeVar("A", bound=BaseModel)
 CONTEXT = 32_000
@@ -87,6 +88,9 @@ class LlmWriter:
         llm: The model; what it may cost is its own affair.
         context: Tokens that fit into a request and its answer; by default what is known of the model.
     """
+
+    embed: Embed | None = None
+    """No embeddings: what statements mean is the model's to say."""
 
     def __init__(self, llm: data.Llm, *, context: int | None = None) -> None:
         self._llm, self._context = llm, context or llm.context or CONTEXT
@@ -150,7 +154,7 @@ class LlmWriter:
             if (exchange := _exchange_of(block, analysis)) is not None
         }
         if not numbered:
-            return scaffold
+            return _section("Key Themes", key, scaffold.title, [], _Tally())
         tally = _Tally()
         nowhere = Judge(transcript.text, analysis, [])  # an exchange that the model was not shown
         for group in self._groups(transcript, numbered):
@@ -273,6 +277,7 @@ def _section(report_type: str, key: str, title: str, blocks: list[Block], tally:
         given_up=tally.given_up,
         refused=tally.refused,
         cost_usd=tally.cost,
+        by_model=True,
     )
 
 

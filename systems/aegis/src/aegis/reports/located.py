@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from typing import TYPE_CHECKING
+
+from aegis.reports.places import speech_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aegis.reports.model import Block, CallTranscript, Quote, Section
-    from aegis.transcripts.model import Speech
 
 
 def located(sections: Sequence[Section], transcript: CallTranscript) -> Sequence[Section]:
@@ -20,33 +20,31 @@ def located(sections: Sequence[Section], transcript: CallTranscript) -> Sequence
     """
     if not transcript.speeches:
         return sections
-    starts = [speech.start for speech in transcript.speeches]
-
-    def quote(one: Quote) -> Quote:
-        speech = _speech_at(one.start, starts, transcript.speeches)
-        if speech is None or one.end > speech.end:
-            msg = (
-                f"the quote at {one.start} is in no single speech of this transcript; write the report's sections again"
-            )
-            raise ValueError(msg)
-        return one.model_copy(
-            update={
-                "speech": speech.number,
-                "offset": one.start - speech.start,
-                "speaker": speech.speaker,
-                "speaker_inferred": False,
-                "title": speech.title,
-                "part": speech.part,
-            }
-        )
 
     def block(one: Block) -> Block:
-        question = None if one.question is None else quote(one.question)
-        return one.model_copy(update={"question": question, "quotes": [quote(each) for each in one.quotes]})
+        question = None if one.question is None else locate(one.question, transcript)
+        return one.model_copy(
+            update={"question": question, "quotes": [locate(quote, transcript) for quote in one.quotes]}
+        )
 
     return [one.model_copy(update={"blocks": [block(each) for each in one.blocks]}) for one in sections]
 
 
-def _speech_at(place: int, starts: list[int], speeches: tuple[Speech, ...]) -> Speech | None:
-    index = bisect_right(starts, place) - 1
-    return speeches[index] if index >= 0 else None
+def locate(quote: Quote, transcript: CallTranscript) -> Quote:
+    """One quote of a transcript, located as `located` does it."""
+    if not transcript.speeches:
+        return quote
+    speech = speech_at(transcript, quote.start)
+    if speech is None or quote.end > speech.end:
+        msg = f"the quote at {quote.start} is in no single speech of this transcript; write the report's sections again"
+        raise ValueError(msg)
+    return quote.model_copy(
+        update={
+            "speech": speech.number,
+            "offset": quote.start - speech.start,
+            "speaker": speech.speaker,
+            "speaker_inferred": False,
+            "title": speech.title,
+            "part": speech.part,
+        }
+    )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from aegis.transcripts.model import Speech
 
@@ -34,6 +34,19 @@ class CallTranscript:
     quarter: str
     notice: str | None = None
     speeches: tuple[Speech, ...] = ()
+    previous: CallTranscript | None = None
+    """The same bank's call of the quarter before, where it is held: what this one is compared with."""
+
+    @property
+    def period(self) -> str:
+        """The fiscal quarter as it is printed: `2025 Q2`."""
+        return f"{self.fiscal_year} {self.quarter}"
+
+    @property
+    def period_before(self) -> str:
+        """The quarter before, whose call this one is compared with: `2025 Q1`."""
+        number = int(self.quarter[1])
+        return f"{self.fiscal_year - 1} Q4" if number == 1 else f"{self.fiscal_year} Q{number - 1}"
 
 
 class _Frozen(BaseModel):
@@ -57,6 +70,8 @@ class Quote(_Frozen):
     title: str | None = None
     speech: int | None = None
     offset: int | None = None
+    earlier: Quote | None = None
+    """Guidance: its counterpart in the previous call, verbatim in `transcript.previous.text`."""
 
 
 class Block(_Frozen):
@@ -84,9 +99,11 @@ class RefusedQuote(_Frozen):
 class Section(_Frozen):
     """One topic of a report. `considered` sentences (or questions) were of the topic, `kept` of them are quoted.
 
-    Where a language model chose, `considered` are the quotes that it gave. `refused` are those that were none, at first
-    and when they were asked for again (`asked_again` of them); for `given_up` of these no good one came. `cost_usd` is
-    what the model was paid.
+    Where a language model chose (`by_model`), `considered` are the quotes that it gave. `refused` are those that were
+    none, at first and when they were asked for again (`asked_again` of them); for `given_up` of these no good one came.
+    `cost_usd` is what the model was paid.
+
+    `before` is what was kept of the topic in the previous call, where the writer read that call in the same way.
     """
 
     report_type: str
@@ -100,10 +117,69 @@ class Section(_Frozen):
     given_up: int = 0
     refused: list[RefusedQuote] = []
     cost_usd: Decimal = Decimal(0)
+    by_model: bool = False
+    before: int | None = None
+
+
+class Tally(_Frozen):
+    """What became of things that were considered: `considered` is `kept` and all of `dropped` together, exactly."""
+
+    considered: int
+    kept: int
+    dropped: dict[str, int]
+
+    @model_validator(mode="after")
+    def _adds_up(self) -> Self:
+        if self.considered != self.kept + sum(self.dropped.values()):
+            msg = f"{self.considered} were considered, but {self.kept} kept and {self.dropped} dropped"
+            raise ValueError(msg)
+        return self
+
+
+class ModelQuality(_Frozen):
+    """What a language model gave as quotes, and what became of them.
+
+    Of what is not `kept`, `dropped` says why it was refused, or that it is not among the best. `asked_again` were asked
+    for once more, for `given_up` of these no good one came, and all of it was paid for with `cost_usd`.
+    """
+
+    quotes: Tally
+    asked_again: int
+    given_up: int
+    cost_usd: Decimal
+
+
+class Quality(_Frozen):
+    """What a reader needs in order to trust a report or not.
+
+    `statements` counts every sentence of the call once, `questions` every exchange with an analyst (key themes
+    only). Of the quotes, `with_quantity` of management's carry an amount, `inferred` have a speaker whose name is
+    inferred, and `compared` of the `guidance` statements stand beside one of the previous call. `speakers_known` where
+    the transcript itself names them. `model` is there where a language model chose the quotes.
+    """
+
+    statements: Tally
+    questions: Tally | None = None
+    quotes: int
+    managements: int
+    with_quantity: int
+    inferred: int
+    speakers_known: bool = False
+    guidance: int = 0
+    compared: int = 0
+    model: ModelQuality | None = None
+    sections: dict[str, Tally]
+    empty_sections: list[str]
+    words: int
+    previous: str | None = None
+    notices: list[str]
 
 
 class Draft(_Frozen):
-    """A report on disk. `source_version` is the transcript's SHA-256; `cost_usd` what was paid to write it."""
+    """A report on disk. `source_version` says what it was made from; `cost_usd` what was paid to write it.
+
+    `quality` is None only in a draft that an earlier version of aegis left in the ledger.
+    """
 
     docx: Path
     markdown: Path
@@ -111,3 +187,4 @@ class Draft(_Frozen):
     writer: str
     cost_usd: Decimal
     notice: str | None
+    quality: Quality | None = None

@@ -5,14 +5,13 @@ The text of its `main` element is the transcript, character for character: nothi
 
 from __future__ import annotations
 
-import re
 from html import escape
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from aegis.reports.analysis import analyse
+from aegis.reports.places import anchors
 
-    from aegis.reports.analysis import Analysis
+if TYPE_CHECKING:
     from aegis.reports.model import CallTranscript
     from aegis.transcripts.model import Speech
 
@@ -22,34 +21,15 @@ _STYLE = (
     "p[data-speech]::before{content:attr(data-speech);display:block;font:600 .85rem/1.4 sans-serif;color:#44546a}"
     "aside{border-left:4px solid #b45309;padding:.4rem .8rem;margin:1rem 0;background:#fef7e6}"
 )
-_SAFE = re.compile(r"[^A-Za-z0-9.]")
 
 
-def stem_of(transcript: CallTranscript) -> str:
-    """What the names of a bank-quarter's files begin with: `RF_2025_Q2`."""
-    return f"{_SAFE.sub('_', transcript.bank_symbol)}_{transcript.fiscal_year}_{_SAFE.sub('_', transcript.quarter)}"
-
-
-def page_name(transcript: CallTranscript) -> str:
-    """The file name of a transcript's page."""
-    return f"{stem_of(transcript)}_transcript.html"
-
-
-def link(transcript: CallTranscript, start: int) -> str:
-    """The relative link to a quote that starts at an offset."""
-    return f"{page_name(transcript)}#c{start}"
-
-
-def render_page(transcript: CallTranscript, analysis: Analysis, quoted: Iterable[int]) -> str:
-    """The page. Every sentence is anchored, so that the page is the same for every report on the transcript.
-
-    `quoted` are the starts of quotes; one that is not at a sentence's start gets its own anchor.
-    """
+def render_page(transcript: CallTranscript) -> str:
+    """The page. Every sentence is anchored, so that the page is the same for every report on the transcript."""
+    analysis = analyse(transcript)
     title = escape(f"{transcript.bank_name}, {transcript.fiscal_year} {transcript.quarter}: transcript")
     text = transcript.text
     speeches = {speech.start: speech for speech in transcript.speeches}
-    starts = {utterance.sentence.start for utterance in analysis.utterances} | set(quoted) | set(speeches)
-    ordered = sorted(start for start in starts if 0 <= start < len(text))
+    ordered = anchors(transcript)
     turns: set[int] = set()
     before: tuple[str, int, str] | None = None
     for utterance in [] if speeches else analysis.utterances:

@@ -8,17 +8,18 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aegis.reports.analysis import analyse
-from aegis.reports.located import located
+from aegis.reports.composition import compose
 from aegis.reports.markdown import render_markdown
 from aegis.reports.model import Draft
-from aegis.reports.page import page_name, render_page, stem_of
+from aegis.reports.page import render_page
+from aegis.reports.places import page_name, stem_of
 from aegis.reports.word import render_word
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aegis.reports.model import CallTranscript, Section
+    from aegis.semantic import Embed
 
 
 def typeset(
@@ -29,30 +30,23 @@ def typeset(
     *,
     writer: str = "extractive",
     cost_usd: Decimal = Decimal(0),
+    embed: Embed | None = None,
 ) -> Draft:
     """Writes the report into the folder `to` (made where missing) and says what was written.
 
-    Each file appears whole or not at all, the page that the others link to first. Writing the same again gives the
-    same bytes. Raises `ValueError` where a quote is not verbatim in the transcript: such a report is never written.
+    Where the transcript has a previous one, guidance stands beside what was said then, matched by `embed` where it is
+    given. Each file appears whole or not at all, the pages that the others link to first. Writing the same again gives
+    the same bytes. Raises `ValueError` where a quote is not verbatim in its transcript: such a report is never written.
     """
-    quotes = [
-        quote
-        for section in sections
-        for block in section.blocks
-        for quote in ([block.question, *block.quotes] if block.question else block.quotes)
-    ]
-    for quote in quotes:
-        if transcript.text[quote.start : quote.end] != quote.text:
-            msg = f"the quote at {quote.start} is not in this transcript; write the report's sections again"
-            raise ValueError(msg)
-    sections = located(sections, transcript)
+    report = compose(sections, transcript, report_type, writer=writer, embed=embed)
     to.mkdir(parents=True, exist_ok=True)
     stem = f"{stem_of(transcript)}_{report_type.lower().replace(' ', '_')}"
     docx, markdown = to / f"{stem}.docx", to / f"{stem}.md"
-    page = render_page(transcript, analyse(transcript), (quote.start for quote in quotes))
-    _replace(to / page_name(transcript), page.encode())
-    _replace(docx, render_word(sections, transcript, report_type, writer))
-    _replace(markdown, render_markdown(sections, transcript, report_type, writer).encode())
+    for call in (transcript.previous if report.refers_back else None, transcript):
+        if call is not None:
+            _replace(to / page_name(call), render_page(call).encode())
+    _replace(docx, render_word(report))
+    _replace(markdown, render_markdown(report).encode())
     return Draft(
         docx=docx,
         markdown=markdown,
@@ -60,6 +54,7 @@ def typeset(
         writer=writer,
         cost_usd=cost_usd,
         notice=transcript.notice,
+        quality=report.quality,
     )
 
 

@@ -27,7 +27,7 @@ create table if not exists aegis_transcripts (
     flags text[] not null default '{}',
     notice text,
     ingested_at timestamptz not null default now(),
-    -- What a report is made from: the text, and the notice at the report's head. Another version makes it stale.
+    -- What one call gives a report: its text, and the notice at the report's head.
     source_version text not null generated always as (
         case when notice is null then sha256 else sha256 || ':' || md5(notice) end
     ) stored,
@@ -71,6 +71,8 @@ create table if not exists aegis_reports (
     cost_usd numeric not null default 0,
     notice text,
     generated_at timestamptz not null default now(),
+    -- The page of quality: what was considered, quoted and left out, and why. Null in reports from before it was kept.
+    quality jsonb,
     unique (bank_id, fiscal_year, quarter, report_type)
 );
 
@@ -83,7 +85,26 @@ alter table aegis_reports
     add column if not exists writer text,
     add column if not exists cost_usd numeric not null default 0,
     add column if not exists notice text,
-    add column if not exists generated_at timestamptz not null default now();
+    add column if not exists generated_at timestamptz not null default now(),
+    add column if not exists quality jsonb;
+
+-- What a report on each call is made from: the call, and the bank's call of the quarter before, beside which it is put.
+-- A change of either makes the report stale; so does the arrival or the loss of the earlier one, since its part is never
+-- empty. (The "+" tells such a version from that of a report from before there were comparisons, which had none.)
+create or replace view aegis_report_sources as
+select
+    t.bank_id,
+    t.fiscal_year,
+    t.quarter,
+    t.source_version as call_version,
+    p.fiscal_year as previous_year,
+    p.quarter as previous_quarter,
+    t.source_version || '+' || coalesce(p.source_version, 'none') as source_version
+from aegis_transcripts t
+left join aegis_transcripts p
+    on p.bank_id = t.bank_id
+    and p.fiscal_year = case when t.quarter = 'Q1' then t.fiscal_year - 1 else t.fiscal_year end
+    and p.quarter = case t.quarter when 'Q1' then 'Q4' when 'Q2' then 'Q1' when 'Q3' then 'Q2' else 'Q3' end;
 
 -- What is to be done before the rest, the higher number first: of a bank, of a period, or of a bank's period. What is null
 -- stands for all of them; the narrowest row that fits holds.

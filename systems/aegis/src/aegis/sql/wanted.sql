@@ -8,11 +8,11 @@ select
     a.quarter,
     r.report_type,
     %(llm_usd)s::numeric as llm_usd,
-    t.source_version,
+    s.source_version,
     coalesce(p.priority, 0) as priority
 from aegis_data_availability a
 cross join (values ('Call Summary'), ('Key Themes')) r (report_type)
-left join aegis_transcripts t using (bank_id, fiscal_year, quarter)
+left join aegis_report_sources s using (bank_id, fiscal_year, quarter)
 left join lateral (
     -- The narrowest that fits: a bank's quarter, year, whole; then a quarter of all banks, a year of all banks.
     select y.priority
