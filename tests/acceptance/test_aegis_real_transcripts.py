@@ -60,24 +60,25 @@ def test_every_real_call_has_its_two_reports(
     assert sum(notice is not None for _, _, notice in made) == 2 * flagged
     assert aegis.orchestrate().lines == ["[INFO] No gaps identified, nothing to do"]
 
-    # A changed file makes its two reports stale, and only these.
-    changed = next(path for path in files if path.name == "RF_2025_Q2.txt")
+    # A changed file makes its two reports stale, and the two of the next quarter, which stand beside it. Only these.
+    changed = next(path for path in files if path.name == "RF_2025_Q1.txt")
     changed.write_bytes(changed.read_bytes() + b" Correction: this is the final version of the transcript.")
     assert "(0 new, 1 changed, 127 unchanged)" in aegis.ingest(folder).lines[0]
     dry = aegis.orchestrate("--dry-run")
-    assert "📋 GAPS IDENTIFIED: 2 missing reports (2 of them stale: the transcript has changed)" in dry.lines
+    assert "📋 GAPS IDENTIFIED: 4 missing reports (4 of them stale: a transcript has changed)" in dry.lines
     assert [line for line in dry.lines if "•" in line] == [
         "  • 2025 Q2: call_summary (stale)",
         "  • 2025 Q2: key_themes (stale)",
+        "  • 2025 Q1: call_summary (stale)",
+        "  • 2025 Q1: key_themes (stale)",
     ]
     before = dict(aegis.rows("select docx_path, source_version from aegis_reports"))
-    assert "Total Jobs: 2" in aegis.orchestrate().lines
+    assert "Total Jobs: 4" in aegis.orchestrate().lines
     after = dict(aegis.rows("select docx_path, source_version from aegis_reports"))
     assert {Path(path).name for path in after if after[path] != before[path]} == {
-        "RF_2025_Q2_call_summary.docx",
-        "RF_2025_Q2_key_themes.docx",
+        f"RF_2025_{quarter}_{kind}.docx" for quarter in ("Q1", "Q2") for kind in ("call_summary", "key_themes")
     }
     assert aegis.rows(
-        "select count(*) from aegis_reports r join aegis_transcripts t using (bank_id, fiscal_year, quarter) "
-        "where r.source_version <> t.source_version"
+        "select count(*) from aegis_reports r join aegis_report_sources s using (bank_id, fiscal_year, quarter) "
+        "where r.source_version <> s.source_version"
     ) == [(0,)]

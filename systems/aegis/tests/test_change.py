@@ -12,7 +12,7 @@ import pytest
 from aegis.reports import Block, CallTranscript, Quote, Section
 from aegis.reports.change import beside_previous, span_of
 from aegis.reports.composition import compose
-from aegis.reports.likeness import likenesses
+from aegis.reports.likeness import Embed, likenesses
 from systems.aegis.tests.calls import call, real_calls, report, sample, written
 
 REMARKS = "We had a good quarter and our teams did what they had said they would do. "
@@ -20,7 +20,8 @@ REMARKS = "We had a good quarter and our teams did what they had said they would
 
 def guided(*statements: tuple[str, str]) -> tuple[Section, CallTranscript]:
     """A section of guidance with these statements, each under its label, and the call that says nothing else."""
-    text, blocks = "", []
+    text = ""
+    blocks: list[Block] = []
     for label, statement in statements:
         start = len(text)
         text += statement + " "
@@ -43,10 +44,12 @@ def before(*statements: str) -> CallTranscript:
     return call(REMARKS * 25 + " ".join(statements) + " " + REMARKS, quarter="Q1")
 
 
-def counterparts(now: Sequence[tuple[str, str]], earlier: Sequence[str], embed: object = None) -> list[str | None]:
+def counterparts(
+    now: Sequence[tuple[str, str]], earlier: Sequence[str], embed: Embed | None = None
+) -> list[str | None]:
     section, transcript = guided(*now)
     transcript = replace(transcript, previous=before(*earlier))
-    found = beside_previous(section, transcript, embed)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    found = beside_previous(section, transcript, embed)
     return [quote.earlier.text if quote.earlier else None for block in found.blocks for quote in block.quotes]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -17,18 +18,22 @@ NOW, BEFORE = (2025, "Q2"), (2025, "Q1")
 
 @pytest.fixture
 def aegis(tmp_path: Path, database_url: str) -> Commands:
-    """An installation with the calls of three banks loaded, two quarters each, and their reports made."""
+    """An installation with the calls of two banks loaded, two quarters each, and their reports made."""
     commands = Commands(database_url, tmp_path)
     write_samples(tmp_path / "all")
     (tmp_path / "calls").mkdir()
-    for symbol in ("RY", "TD", "JPM"):
-        for path in (tmp_path / "all").glob(f"{symbol}_*"):
-            path.rename(tmp_path / "calls" / path.name)
-    commands.ingest(tmp_path / "calls")
+    bring(commands, "RY_*", "JPM_*")
     done = commands.orchestrate()
-    assert (done.code, "Total Jobs: 12" in done.lines) == (0, True), done
-    assert settled(commands)
+    assert (done.code, "Total Jobs: 8" in done.lines) == (0, True), done
     return commands
+
+
+def bring(commands: Commands, *patterns: str) -> None:
+    """Puts more of the sample calls where they are ingested from, and ingests."""
+    for pattern in patterns:
+        for path in (commands.folder / "all").glob(pattern):
+            path.rename(commands.folder / "calls" / path.name)
+    commands.ingest(commands.folder / "calls")
 
 
 def made(commands: Commands) -> Made:
@@ -40,32 +45,28 @@ def made(commands: Commands) -> Made:
 
 
 def remade(commands: Commands, before: Made) -> set[tuple[str, int, str]]:
-    """What the next run makes again, each with both its reports."""
+    """What the next run makes or makes again: periods, each with both its reports. All else is as it was."""
     assert commands.orchestrate().code == 0
     after = made(commands)
     assert after.keys() >= before.keys()
     changed = [key for key in after if key not in before or after[key][0] != before[key][0]]
+    assert all(after[key] == before[key] for key in before if key not in changed)
     periods = {key[:3] for key in changed}
     assert len(changed) == 2 * len(periods)
-    assert settled(commands)
     return periods
 
 
-def settled(commands: Commands) -> bool:
-    return commands.orchestrate().lines == ["[INFO] No gaps identified, nothing to do"]
-
-
 def change(commands: Commands, name: str, old: str = "", new: str = " Goodbye.") -> None:
+    """Another text of one call, ingested."""
     path = commands.folder / "calls" / name
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace(old, new) if old else text + new, encoding="utf-8")
-    assert "(0 new, 1 changed, 5 unchanged)" in commands.ingest(commands.folder / "calls").lines[0]
+    assert "(0 new, 1 changed, " in commands.ingest(commands.folder / "calls").lines[0]
 
 
-def test_a_changed_transcript_remakes_its_quarter_and_the_next_of_its_bank(aegis: Commands) -> None:
+def test_a_changed_transcript_remakes_its_quarter_and_the_next_of_its_bank_and_nothing_else(aegis: Commands) -> None:
     before = made(aegis)
-    sentence = "We now expect full-year net interest income to grow"
-    change(aegis, "RY_2025_Q1.txt", sentence, "We still expect full-year net interest income to grow")
+    change(aegis, "RY_2025_Q1.txt", "net interest income to grow between", "net interest income to rise between")
     assert "  • 2025 Q2: call_summary (stale)" in aegis.orchestrate("--dry-run").lines
     assert remade(aegis, before) == {("RY", *NOW), ("RY", *BEFORE)}
     # The later quarter's summary quotes the new words beside its own.
@@ -73,55 +74,26 @@ def test_a_changed_transcript_remakes_its_quarter_and_the_next_of_its_bank(aegis
         "select markdown_path from aegis_reports "
         "where bank_symbol = 'RY' and quarter = 'Q2' and report_type = 'Call Summary'"
     )
-    assert "“We still expect full-year net interest income" in Path(markdown).read_text(encoding="utf-8")
-    after = made(aegis)
-    assert all(after[key] == before[key] for key in before if key[0] != "RY")
-
-
-def test_a_change_of_the_newest_transcript_remakes_its_own_reports_only(aegis: Commands) -> None:
+    assert re.search(r"Last quarter.*net interest income to rise between", Path(markdown).read_text(encoding="utf-8"))
+    # Of the newest call nothing else depends on; and an ingest that changes nothing remakes nothing.
     before = made(aegis)
-    change(aegis, "TD_2025_Q2.txt")
-    assert remade(aegis, before) == {("TD", *NOW)}
-
-
-def test_an_ingest_that_changes_nothing_remakes_nothing(aegis: Commands) -> None:
-    before = made(aegis)
+    change(aegis, "RY_2025_Q2.txt")
+    assert remade(aegis, before) == {("RY", *NOW)}
     aegis.ingest(aegis.folder / "calls")
-    assert settled(aegis)
-    assert made(aegis) == before
+    assert aegis.orchestrate().lines == ["[INFO] No gaps identified, nothing to do"]
 
 
 def test_an_earlier_call_that_arrives_later_is_compared_with(aegis: Commands) -> None:
     before = made(aegis)
-    for path in (aegis.folder / "all").glob("BMO_*"):
-        path.rename(aegis.folder / "calls" / path.name)
-    late = (aegis.folder / "calls" / "BMO_2025_Q1.txt").rename(aegis.folder / "BMO_2025_Q1.txt")
-    aegis.ingest(aegis.folder / "calls")
+    bring(aegis, "BMO_2025_Q2.txt")
     assert remade(aegis, before) == {("BMO", *NOW)}
+    assert aegis.rows(
+        "select distinct quality ->> 'previous' from aegis_reports where bank_symbol = 'BMO' and quarter = 'Q2'"
+    ) == [(None,)]
     before = made(aegis)
-    late.rename(aegis.folder / "calls" / late.name)
-    aegis.ingest(aegis.folder / "calls")
+    bring(aegis, "BMO_2025_Q1.txt")
     assert remade(aegis, before) == {("BMO", *NOW), ("BMO", *BEFORE)}
-
-
-def test_reports_from_before_there_were_comparisons_stay_until_their_own_transcript_changes(aegis: Commands) -> None:
-    aegis.execute("drop view aegis_report_sources")
-    aegis.execute("alter table aegis_reports drop column quality")
-    aegis.execute("update aegis_reports set source_version = split_part(source_version, '+', 1)")
-    before = made(aegis)
-    assert settled(aegis)
-    assert made(aegis) == before
-    change(aegis, "RY_2025_Q1.txt")
-    assert remade(aegis, before) == {("RY", *BEFORE)}
-    before = made(aegis)
-    change(aegis, "RY_2025_Q2.txt")
-    assert remade(aegis, before) == {("RY", *NOW)}
-    before = made(aegis)
-    change(aegis, "RY_2025_Q1.txt")
-    assert remade(aegis, before) == {("RY", *NOW), ("RY", *BEFORE)}
-
-
-def test_quality_can_be_asked_for_in_sql(aegis: Commands) -> None:
+    # The page of quality of all reports, asked for in SQL.
     uneven = aegis.rows(
         "select * from aegis_reports r where (quality -> 'statements' ->> 'considered')::int <> "
         "(quality -> 'statements' ->> 'kept')::int + coalesce((select sum(value::int) "
@@ -130,6 +102,19 @@ def test_quality_can_be_asked_for_in_sql(aegis: Commands) -> None:
     assert uneven == []
     compared = aegis.rows(
         "select quarter, (quality ->> 'compared')::int > 0, quality ->> 'previous' from aegis_reports "
-        "where bank_symbol = 'RY' and report_type = 'Call Summary' order by 1"
+        "where bank_symbol = 'BMO' and report_type = 'Call Summary' order by 1"
     )
     assert compared == [("Q1", False, None), ("Q2", True, "2025 Q1")]
+
+
+def test_reports_from_before_there_were_comparisons_stay_until_their_own_transcript_changes(aegis: Commands) -> None:
+    aegis.execute("drop view aegis_report_sources")
+    aegis.execute("alter table aegis_reports drop column quality")
+    aegis.execute("update aegis_reports set source_version = split_part(source_version, '+', 1)")
+    assert aegis.orchestrate().lines == ["[INFO] No gaps identified, nothing to do"]
+    before = made(aegis)
+    change(aegis, "RY_2025_Q1.txt")
+    assert remade(aegis, before) == {("RY", *BEFORE)}
+    before = made(aegis)
+    change(aegis, "RY_2025_Q2.txt")
+    assert remade(aegis, before) == {("RY", *NOW)}

@@ -31,12 +31,7 @@ async def typed(transcript: CallTranscript, report_type: str, to: Path) -> tuple
 
 
 def elements(document: Any, tag: str) -> Iterator[Any]:
-    found: Iterator[Any] = document.element.body.iter(f"{W}{tag}")
-    return found
-
-
-def pages_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.suffix == ".html")
+    yield from document.element.body.iter(f"{W}{tag}")
 
 
 def text_of(element: Any) -> str:
@@ -187,7 +182,8 @@ async def test_a_call_without_a_previous_one_says_so(tmp_path: Path) -> None:
     assert "Last quarter" not in draft.markdown.read_text(encoding="utf-8")
     words = [paragraph.text for paragraph in document.paragraphs if paragraph.style.name == "Quote"]
     assert words == [f"“{quote.text}”" for quote in quotes_of(sections)]
-    assert pages_in(tmp_path) == ["RY_2025_Q2_transcript.html"]
+    pages = sorted(tmp_path.glob("*.html"))  # noqa: ASYNC240  (a local folder)
+    assert [path.name for path in pages] == ["RY_2025_Q2_transcript.html"]
 
 
 @pytest.mark.asyncio

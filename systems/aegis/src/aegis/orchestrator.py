@@ -119,7 +119,7 @@ def print_gaps(plan: ps.Plan[Report], institutions: Mapping[str, Institution], f
     if not by_bank:
         say(f"✅ NO GAPS IDENTIFIED: {'all that is missing is in progress' if plan.in_flight else 'nothing to do'}")
     else:
-        note = f" ({stale} of them stale: the transcript has changed)" if stale else ""
+        note = f" ({stale} of them stale: a transcript has changed)" if stale else ""
         say(f"📋 GAPS IDENTIFIED: {len(plan)} missing reports{note}")
         say("-" * WIDTH)
     say()
