@@ -14,7 +14,8 @@ from (
         ('aegis_reports', 'generated_at'),
         ('aegis_reports', 'quality'),
         ('aegis_report_sources', 'previous_quarter'),
-        ('aegis_priorities', 'priority')
+        ('aegis_priorities', 'priority'),
+        ('aegis_bank_statistics', 'periods')
 ) needed (table_name, column_name)
 join pg_attribute c on c.attrelid = to_regclass(needed.table_name) and c.attname = needed.column_name
 where not c.attisdropped;
