@@ -3,7 +3,7 @@
 -- name: tables_ready
 -- Whether all tables are there, with the newest of their columns; taken from the catalogue, so it waits for nobody. A
 -- view is known by its newest column too: whoever changes what a view means gives it a new one.
-select count(*) = 9
+select count(*) = 10
 from (
     values
         ('aegis_data_availability', 'database_names'),
