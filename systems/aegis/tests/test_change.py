@@ -12,7 +12,8 @@ import pytest
 from aegis.reports import Block, CallTranscript, Quote, Section
 from aegis.reports.change import beside_previous, span_of
 from aegis.reports.composition import compose
-from aegis.reports.likeness import Embed, likenesses
+from aegis.reports.likeness import likenesses
+from aegis.semantic import Embed
 from systems.aegis.tests.calls import call, real_calls, report, sample, written
 
 REMARKS = "We had a good quarter and our teams did what they had said they would do. "

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import psycopg
@@ -151,6 +154,76 @@ async def test_the_speakers_come_back_from_the_database(database_url: str, tmp_p
         plain, _ = await read_transcript(conn, report)
     assert (first.new, second.unchanged, third.changed) == (1, 1, 1)
     assert plain.speeches == ()
+
+
+def next_quarter(folder: Path) -> CallTranscript:
+    """The call of the quarter after, in the layout too, with the odd one as its previous."""
+    content = json.dumps(ODD).replace("between 3% and 5%", "between 4% and 6%").replace("Q2 2025", "Q3 2025")
+    folder.mkdir()
+    (folder / "RY_q3_2025.txt").write_text(content)
+    (folder / "RY_q2_2025.txt").write_bytes(data(ODD))
+    calls = {one.quarter: call_of(one) for one in inspect(read_source(folder), KNOWN).accepted}
+    return replace(calls["Q3"], previous=calls["Q2"])
+
+
+@pytest.mark.asyncio
+async def test_what_was_said_a_quarter_before_is_located_by_speech_too(tmp_path: Path) -> None:
+    call = next_quarter(tmp_path / "in")
+    draft = typeset(await written(call, "Call Summary"), call, "Call Summary", tmp_path / "out")
+    pattern = r"> \*Last quarter \(2025 Q2\):\* “([^”]+)” \((.+); \[speech (\d+), chars (\d+)–(\d+)\]"
+    found = re.findall(pattern, draft.markdown.read_text(encoding="utf-8"))
+    assert found
+    entries = [*ODD["prepared_remarks"], *ODD["q_and_a"]]
+    for quoted, who, number, start, end in found:
+        assert entries[int(number) - 1]["speech"][int(start) : int(end)] == quoted
+        assert who.endswith(", Katherine Gibson, Chief Financial Officer")
+    assert "between 3% and 5%" in found[0][0]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("report_type", REPORT_TYPES)
+async def test_passages_in_word_are_located_by_speech(tmp_path: Path, report_type: str) -> None:
+    call = next_quarter(tmp_path / "in")
+    assert call.previous is not None
+    sections = await written(call, report_type)
+    document = Document(str(typeset(sections, call, report_type, tmp_path / "out").docx))
+    texts = [paragraph.text for paragraph in document.paragraphs]
+    body = texts[texts.index("Passages") :] if "Passages" in texts else []
+    places = [
+        (match, passage)
+        for head, passage in pairwise(body)
+        if (match := re.search(r"speech (\d+), char(?:s (\d+)–(\d+)| (\d+) to speech (\d+), char (\d+))$", head))
+    ]
+    assert len(places) >= 2
+    assert not [text for text in body if re.search(r"(?<!\d), chars \d", text)]
+    by_number = {speech.number: speech for speech in call.speeches}  # numbers and starts are those of the previous call
+    for match, passage in places:
+        first = by_number[int(match[1])]
+        last = by_number[int(match[5])] if match[5] else first
+        start, end = first.start + int(match[2] or match[4]), last.start + int(match[3] or match[6])
+        assert passage.split() in (call.text[start:end].split(), call.previous.text[start:end].split())
+
+
+@pytest.mark.asyncio
+async def test_a_quality_page_says_that_the_transcript_names_its_speakers(tmp_path: Path) -> None:
+    call = odd_call(tmp_path)
+    draft = typeset(await written(call, "Key Themes"), call, "Key Themes", tmp_path / "out")
+    assert draft.quality is not None
+    assert draft.quality.speakers_known
+    assert "| Speakers | named by the transcript |" in draft.markdown.read_text(encoding="utf-8")
+
+
+@pytest.mark.asyncio
+async def test_both_calls_speakers_come_back_from_the_database(database_url: str, tmp_path: Path) -> None:
+    call = next_quarter(tmp_path / "in")
+    report = Report(BANKS["RY"].id, "RY", KNOWN["RY"], 2025, "Q3", "Call Summary")
+    async with await psycopg.AsyncConnection.connect(database_url) as conn:
+        await create_tables(conn)
+        await ingest(conn, tmp_path / "in", BANKS)
+        stored, version = await read_transcript(conn, report)
+    assert stored == call
+    assert call.previous is not None
+    assert f"+{call.previous.sha256}:" in version  # after the sum comes that of its notice
 
 
 @pytest.mark.asyncio

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
-from aegis.reports import REPORT_TYPES, Quality, Tally
+from aegis.reports import REPORT_TYPES, LlmWriter, Quality, Tally, typeset
 from aegis.reports.analysis import analyse, is_quotable
 from aegis.reports.composition import quotes_of
-from aegis.reports.quality import REASONS, assess, unquotable
+from aegis.reports.quality import REASONS, REFUSALS, assess, unquotable
+from penstock import data
+from penstock.testing import servers
+from penstock.testing.servers import Answer
 from systems.aegis.tests.calls import call, report, sample, written
 
 
@@ -121,3 +126,52 @@ async def test_the_page_is_in_both_forms_and_in_the_draft(tmp_path: Path, report
     assert {row[0]: int(row[1].replace(",", "")) for row in statements[:-1]} == told
     assert statements[-1][:2] == ["considered", f"{quality.statements.considered:,}"]
     assert sum(int(row[1].replace(",", "")) for row in statements[:-1]) == quality.statements.considered
+
+
+PER = {"input": Decimal("0.40"), "output": Decimal("1.60")}
+GIVEN = {
+    "points": [
+        {"label": "Net charge-offs", "quote": "Net charge-offs were 99 basis points, we made that up."},
+        {"label": "Best bank of all", "quote": "Thank you."},
+    ]
+}
+
+
+@pytest.mark.asyncio
+async def test_what_a_language_model_gave_adds_up_in_every_form(tmp_path: Path) -> None:
+    from docx import Document
+
+    transcript = sample()
+    with servers.openai(Answer(text=json.dumps(GIVEN))) as server:
+        prices = {"m": {key: str(usd) for key, usd in PER.items()}}
+        async with data.Llm("m", api_key="k", base_url=server.url, prices=prices, max_tokens=4000) as llm:
+            writer = LlmWriter(llm, context=60_000)
+            sections = [await writer.section(transcript, "credit")]
+        paid = server.bill.total(**PER)
+    draft = typeset(sections, transcript, "Call Summary", tmp_path, writer=writer.name)
+    assert draft.quality is not None
+    model = draft.quality.model
+    assert model is not None
+    assert model.quotes == Tally(considered=4, kept=0, dropped={"not_verbatim": 2, "label": 2})
+    assert (model.asked_again, model.given_up, model.cost_usd) == (2, 2, paid)
+    assert paid > 0
+    assert Quality.model_validate_json(draft.quality.model_dump_json()) == draft.quality
+    rows = {
+        "Considered": "4",
+        f"not quoted: {REFUSALS['not_verbatim']}": "2",
+        f"not quoted: {REFUSALS['label']}": "2",
+    }
+    trusted = {"Quotes that were asked for again": "2, of which 2 in vain", "Cost, US dollars": f"{paid:f}"}
+    page = draft.markdown.read_text(encoding="utf-8").split("## Quality of this report")[1].replace("*", "")
+    given = page.split("| Quotes that the language model gave | Number |")[1]
+    assert all(f"| {text} | {number} |" in given for text, number in rows.items())
+    assert all(f"| {text} | {value} |" in page for text, value in trusted.items())
+    cells = [[cell.text for cell in row.cells] for table in Document(str(draft.docx)).tables for row in table.rows]
+    assert [row for row in cells if row[:2] == ["considered", "4"]] == [["considered", "4", "100 %"]]
+    assert all([text, value] in cells for text, value in trusted.items())
+
+
+@pytest.mark.asyncio
+async def test_a_report_without_a_model_says_nothing_of_one() -> None:
+    transcript = sample()
+    assert assess(await written(transcript, "Key Themes"), transcript, "Key Themes").model is None
