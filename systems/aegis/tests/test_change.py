@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from aegis.reports import Block, CallTranscript, Quote, Section
+from aegis.reports import Block, CallTranscript, Quote, Section, typeset
 from aegis.reports.change import beside_previous, span_of
 from aegis.reports.composition import compose
 from aegis.reports.likeness import likenesses
@@ -110,6 +110,33 @@ def test_an_embedding_function_decides_where_one_is_given() -> None:
 
     assert counterparts(now, [near, far], embed) == [far]
     assert set(asked) == {now[0][1], near, far}
+
+
+@pytest.mark.parametrize(("likeness", "found"), [(0.44, False), (0.46, True)])
+def test_by_embeddings_a_counterpart_must_be_nearer(likeness: float, found: bool) -> None:
+    statement, earlier = "We expect average loans to grow 3%.", "We expect average loans to grow 2%."
+
+    def embed(texts: Sequence[str]) -> list[list[float]]:
+        return [[1.0, 0.0] if text == statement else [likeness, (1 - likeness**2) ** 0.5] for text in texts]
+
+    assert counterparts([("Loans", statement)], [earlier], embed) == [earlier if found else None]
+
+
+@pytest.mark.asyncio
+async def test_a_report_is_compared_by_the_embeddings_that_it_is_given(tmp_path: Path) -> None:
+    transcript = sample()
+    sections = await written(transcript, "Call Summary")
+    asked: list[str] = []
+
+    def embed(texts: Sequence[str]) -> list[list[float]]:
+        asked.extend(texts)
+        return [[1.0, float(at)] for at, _ in enumerate(texts)]
+
+    typeset(sections, transcript, "Call Summary", tmp_path, embed=embed)
+    guided = {
+        quote.text for section in sections if section.topic == "guidance" for b in section.blocks for quote in b.quotes
+    }
+    assert guided & set(asked)
 
 
 def test_other_sections_and_calls_without_a_previous_one_stay_as_they_are() -> None:

@@ -177,7 +177,7 @@ async def test_reports_keep_their_promises_with_embeddings(tmp_path: Path, embed
     for before, after in zip(plain, sections, strict=True):
         if after.topic != "theme_other_questions":
             assert after.considered >= before.considered
-    draft = typeset(sections, call, report_type, tmp_path, writer=writer.name)
+    draft = typeset(sections, call, report_type, tmp_path, writer=writer.name, embed=embed)
     assert "extractive-semantic writer" in draft.markdown.read_text(encoding="utf-8")
 
 
