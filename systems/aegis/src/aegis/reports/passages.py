@@ -1,4 +1,7 @@
-"""The surroundings of quotes: each with the sentence before and the one after, where they overlap in one passage."""
+"""The surroundings of quotes: each with the sentence before and the one after, where they overlap in one passage.
+
+No passage goes from one speech to the next, where the transcript names its speakers.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aegis.reports.analysis import analyse
+from aegis.reports.places import speech_at
 
 if TYPE_CHECKING:
     from aegis.reports.model import CallTranscript, Quote
@@ -35,6 +39,9 @@ def passages(quotes: Iterable[Quote], transcript: CallTranscript) -> list[Passag
         last = min(len(utterances) - 1, bisect_right(starts, max(quote.start, quote.end - 1)))
         start = min(quote.start, starts[first]) if utterances else quote.start
         end = max(quote.end, utterances[last].sentence.end) if utterances else quote.end
+        speech = speech_at(transcript, quote.start)
+        if speech is not None:  # where speakers are known, no passage goes on with another one's words
+            start, end = max(start, speech.start), min(end, speech.end)
         before = found[-1] if found else None
         if (
             before is not None

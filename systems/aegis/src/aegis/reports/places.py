@@ -23,15 +23,11 @@ def locator(quote: Quote) -> str:
 
 
 def span_locator(transcript: CallTranscript, start: int, end: int) -> str:
-    """The place of any part of a transcript: as that of a quote, or from one speech to another."""
-    if not transcript.speeches or start >= end:
+    """The place of any part of a transcript, as that of a quote: within its speech, where it is in one."""
+    speech = speech_at(transcript, start)
+    if speech is None or end > speech.end:
         return f"chars {start}–{end}"
-    first, last = speech_at(transcript, start), speech_at(transcript, end - 1)
-    if first is None or last is None:
-        return f"chars {start}–{end}"
-    if first is last:
-        return f"speech {first.number}, chars {start - first.start}–{end - first.start}"
-    return f"speech {first.number}, char {start - first.start} to speech {last.number}, char {end - last.start}"
+    return f"speech {speech.number}, chars {start - speech.start}–{end - speech.start}"
 
 
 def speech_at(transcript: CallTranscript, place: int) -> Speech | None:
