@@ -212,7 +212,7 @@ def test_the_seeds_queries_answer(aegis: Commands) -> None:
 
 
 def test_reports_of_the_system_before_count_as_existing(aegis: Commands) -> None:
-    aegis.execute("drop table aegis_reports")
+    aegis.execute("drop table aegis_reports cascade")
     aegis.execute(
         "create table aegis_reports (bank_id integer, fiscal_year integer, quarter varchar, report_type varchar, "
         "unique(bank_id, fiscal_year, quarter, report_type))"
