@@ -83,7 +83,6 @@ def harass(world: World, server: ChatServer, chance: random.Random, **settings: 
 
 
 @pytest.mark.parametrize("stream", [0, 1], ids=["plain", "streamed"])
-@pytest.mark.parametrize("turn", range(MORE))
 def test_the_ledger_never_has_less_than_the_vendors_bill(
     world: World, chance: random.Random, turn: int, stream: int
 ) -> None:
@@ -99,7 +98,6 @@ def test_the_ledger_never_has_less_than_the_vendors_bill(
     world.assert_nothing_left()
 
 
-@pytest.mark.parametrize("turn", range(MORE))
 def test_the_vendors_bill_does_not_pass_the_limit(world: World, chance: random.Random, turn: int) -> None:
     """There is money for a part of it: the rest waits for the next month."""
     world.prepare(UNITS, LANES)
