@@ -105,6 +105,19 @@ def test_the_promise_of_questions_is_not_their_start() -> None:
     assert all(one.part == "prepared" for one in Analysis(opening + REMARKS).utterances)
 
 
+def test_nobody_is_handed_the_line_by_being_named_alone() -> None:
+    assert (
+        find_handoffs(f"{REMARKS}We go first to Jane Miller of Barclays. Jane, our new head of cards, said so.") == []
+    )
+
+
+@pytest.mark.parametrize("called", ["Operator? ", "What are we seeing? "])
+def test_remarks_stay_remarks_where_somebody_is_called_by_name(called: str) -> None:
+    text = called * 4 + REMARKS + HANDOFF + "Hi. What do you expect of deposits in the second half?"
+    prepared = {one.part for one in Analysis(text).utterances if one.sentence.text.startswith("Average loans")}
+    assert prepared == ({"prepared"} if called == "Operator? " else {"q_and_a"})
+
+
 @pytest.mark.parametrize(
     "operator",
     [
@@ -113,6 +126,7 @@ def test_the_promise_of_questions_is_not_their_start() -> None:
         "We'll take our next question from... Jane Miller of UBS.",
         "We'll take our next question from Jane Miller.",
         "Our next question comes from Jane Miller with tourist securities.",
+        "We'll go first this morning to Jane Miller of Barclays. Jane, please go ahead.",
         "your next question comes from the line of jane miller with barclays, your line is open",
     ],
 )

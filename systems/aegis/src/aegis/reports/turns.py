@@ -56,6 +56,7 @@ _OVER = re.compile(
     r"(?:interest|participation|support))|\bwebcast replay\b|\baccess code\b"
 )
 _MANAGEMENT = 2
+_CALLED = 2  # words of a call by name
 _REMARKS = 20  # sentences: fewer before the first hand-off are no remarks
 _OPENS = 3.0  # log-odds that an exchange's first sentence is the analyst's
 
@@ -116,7 +117,8 @@ def _after_asking(sentence: str) -> tuple[float, float]:
 
 def opening_is_prepared(sentences: list[Sentence]) -> bool:
     """Whether what comes before the first hand-off is prepared remarks, not the rest of an exchange in a cut file."""
-    asked = sum(sentence.text.endswith("?") for sentence in sentences)
+    # Whoever is called by name is not asked: "Operator?"
+    asked = sum(sentence.text.endswith("?") and sentence.words > _CALLED for sentence in sentences)
     return len(sentences) >= _REMARKS and asked <= max(2, len(sentences) // 40)
 
 

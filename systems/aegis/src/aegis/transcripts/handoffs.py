@@ -175,6 +175,7 @@ def find_handoffs(text: str) -> list[Handoff]:
     return sorted(found, key=lambda handoff: handoff.start)
 
 
+_FOLLOWING = 120
 _LINE_OPENS = re.compile(_OPEN_LINE)
 _GREETING = re.compile(
     r"(?i)[\s.,]*(?:hi|hey|hello|good|great|yeah|yes|thanks?|morning|okay|oh|perfect|guys|sure|so|"
@@ -190,4 +191,12 @@ def _plausible(text: str, match: re.Match[str]) -> bool:
     """
     if match["line"] or _QUESTION_WORD.search(match.group()):
         return True
+    if _LINE_OPENS.match(_after_name(text, match)):
+        return True
     return _GREETING.match(text, match.end()) is not None and bool(match["firm"])
+
+
+def _after_name(text: str, match: re.Match[str]) -> str:
+    """What follows, without the first name where it comes again: "of Autonomous Research. Ken, please go ahead."."""
+    following = text[match.end() : match.end() + _FOLLOWING].lstrip(" \n\t.,")
+    return following.removeprefix(match["name"].split()[0]).lstrip(" ,")
