@@ -1,6 +1,6 @@
 """Which topic or theme a statement is like, by its likeness with written examples of each (`examples.toml`).
 
-This is for statements that the lexicon knows nothing of; the rest it knows better (docs/decisions/0030).
+This is for statements that the lexicon knows nothing of; the rest it knows better (docs/decisions/0020).
 """
 
 from __future__ import annotations
