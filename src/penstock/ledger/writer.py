@@ -251,7 +251,9 @@ class GroupWriter:
             hold, row = ticket.record.hold, late.get(ticket.record.hold.run)
             if row is not None or isinstance(ticket.record, EndRecord | WaitRecord):
                 self._released(hold.lane, hold.fence)
-            following = claims.pop(hold.lane, None) if isinstance(ticket.record, EndRecord) else None
+            # A lane that is not kept may have been given to the claim of this very group.
+            keeps = isinstance(ticket.record, EndRecord) and ticket.record.keep
+            following = claims.pop(hold.lane, None) if keeps else None
             if ticket.done.done():  # nobody waits any more, nor carries what follows
                 self._doubtful |= following is not None
             elif row is not None and not _said_before(ticket, row):

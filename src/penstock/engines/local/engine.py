@@ -217,12 +217,10 @@ class LocalEngine:
     async def _carry(self, claimed: Claimed) -> None:
         """Drive a run to its end, and the next ones of its lane."""
         following: Claimed | None = claimed
-        for turn in range(QUANTUM):
-            if following is None:
-                return
-            following = await self._drive(following, keep=turn < QUANTUM - 1)
-        if following is not None:  # keep was not asked for, so there is none
-            raise AssertionError(following)
+        turn = 0
+        while following is not None:
+            turn += 1
+            following = await self._drive(following, keep=turn % QUANTUM != 0)
 
     async def _drive(self, claimed: Claimed, *, keep: bool) -> Claimed | None:
         tries = 0

@@ -23,6 +23,15 @@ class ClaimContract(LedgerCase):
         assert order == ["a", "b", "c"]
         assert not await stage.claim(worker)
 
+    async def test_a_lane_that_is_let_go_may_be_had_by_the_claim_that_comes_with_it(self, stage: Stage) -> None:
+        """The claim has it then, and the end does not: else nobody would carry it."""
+        await stage.apply(*(listed(name, lane="x") for name in "ab"))
+        worker = await stage.worker()
+        first = await stage.one(worker)
+        following, claimed = await asyncio.gather(worker.end(over(first)), stage.claim(worker))
+        assert following is None
+        assert [names(run) for run in claimed or await stage.claim(worker)] == [["b"]]
+
     async def test_no_lane_is_given_twice(self, stage: Stage) -> None:
         await stage.apply(*(listed(f"{lane}{n}", lane=str(lane)) for lane in range(20) for n in range(3)))
         workers = [await stage.worker(f"w{n}") for n in range(4)]
