@@ -35,6 +35,11 @@ def until(condition: Callable[[], T], what: str, *, patience: float = PATIENCE) 
     return answer
 
 
+def whole_lines(path: Path) -> list[str]:
+    """What others append to this file, but for a line that is seen while it is being written."""
+    return path.read_text().rpartition("\n")[0].splitlines()
+
+
 class Entry(NamedTuple):
     """A handler was entered."""
 
@@ -156,7 +161,7 @@ class World:
 
     def entries(self) -> list[Entry]:
         """What handlers said so far, in order."""
-        lines = (line.split() for line in self.entries_file.read_text().splitlines())
+        lines = (line.split() for line in whole_lines(self.entries_file))
         return [Entry(float(t), int(pid), int(unit), run, step, int(n)) for t, pid, unit, run, step, n in lines]
 
     def wait_for_entries(self, more: int, program: Program, *, own: bool = False) -> bool:

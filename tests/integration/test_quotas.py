@@ -139,3 +139,13 @@ def test_a_changed_cost_makes_a_plan_stale(db: Database, monkeypatch: pytest.Mon
     monkeypatch.setitem(assets.cost, usd, 1)
     with pytest.raises(ps.PlanStale, match="another definition"):
         app.apply(plan)
+
+
+async def test_a_raised_limit_lets_go_on_what_waited_for_it(db: Database) -> None:
+    async with app.client() as client:
+        plan = await client.plan(assets, where={"ticker": "A"})
+        db.execute("update penstock.quotas set amount = 5 where name = 'calls'")  # another plan was faster
+        assert (await client.apply(plan)).deferred == 1
+        await client.overrides.set("quota.calls.limit", "50")
+        await client.work([assets])
+    assert db.rows("select state from penstock.runs") == [{"state": "completed"}]

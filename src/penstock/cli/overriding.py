@@ -99,7 +99,11 @@ def set_override(
         printing.document(_document(row))
         return
     whose = f"pipeline {chosen}" if chosen else f"the whole app {session.app.name}"
-    printing.line(f"{row.name} is {row.value} for {whose}, from the next plan on.")
+    printing.line(f"{row.name} is {row.value} for {whose}, {_since(row.name)}.")
+
+
+def _since(name: str) -> str:
+    return "from now on" if name.startswith("quota.") else "from the next plan on"
 
 
 def unset_override(
@@ -121,7 +125,7 @@ def unset_override(
     if as_json:
         printing.document([_document(row) for row in left])
         return
-    printing.line(f"{name} is as the code says, from the next plan on.")
+    printing.line(f"{name} is as the code says, {_since(name)}.")
 
 
 def _document(row: Override) -> dict[str, object]:

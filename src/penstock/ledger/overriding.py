@@ -28,8 +28,14 @@ class Overriding(Connected):
             note=None if override.note is None else clean(override.note),
             by=override.changed_by,
         )
+        await self._wake(override.app, override.name)
 
     async def unset_override(self, app: str, pipeline: str | None, name: str) -> bool:
         """Take it away; whether it was there."""
         rows = await self.rows(load("overrides")["unset_override"], app=app, pipeline=pipeline or "", name=name)
+        await self._wake(app, name)
         return bool(rows)
+
+    async def _wake(self, app: str, name: str) -> None:
+        if name.startswith("quota."):
+            await self.rows(load("overrides")["wake_quota"], app=app, name=name)

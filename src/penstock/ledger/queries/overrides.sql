@@ -12,3 +12,8 @@ set value = excluded.value, note = excluded.note, changed_by = excluded.changed_
 
 -- name: unset_override
 delete from penstock.overrides where app = %(app)s and pipeline = %(pipeline)s and name = %(name)s returning name;
+
+-- name: wake_quota
+-- A quota's figure was changed: runs that wait for it are looked at again.
+select penstock.quota_wakes(q.quota_id) from penstock.quotas q
+where q.app = %(app)s and %(name)s in ('quota.' || q.name || '.limit', 'quota.' || q.name || '.reserve');
