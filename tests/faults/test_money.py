@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.world import Program, World, until
+from tests.faults.world import Program, World, until, whole_lines
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
@@ -51,7 +51,7 @@ class Vendor:
         return self.world.start(**self.settings)
 
     def bills(self) -> list[Bill]:
-        lines = (line.split() for line in self.book.read_text().splitlines())
+        lines = (line.split() for line in whole_lines(self.book))
         return [Bill(int(pid), run, int(unit), int(section), int(cents)) for _, pid, run, unit, section, cents in lines]
 
     def wait_for(self, bills: int, programs: Sequence[Program]) -> None:
