@@ -76,13 +76,13 @@ class Outer(BaseModel):
 
 
 def test_settings_variables_and_urls_teach() -> None:
-    text = "nested-one-77 bytes-two-77 env-three-77 url-four-77 not-secret-77 me.77"
+    text = "nested-one-77 bytes-two-77 env-three-77 url-four-77 not-hidden-77 me.77"
     assert redact(text) == text
     learn_secrets(Outer(one=SecretStr("nested-one-77"), many=[Inner(key=SecretBytes(b"bytes-two-77"))], plain="me.77"))
-    learn_environment({"SHOP_API_KEY": "env-three-77", "SHOP_NAME": "not-secret-77", "AWS_TOKEN": "/run/secrets/x"})
+    learn_environment({"SHOP_API_KEY": "env-three-77", "SHOP_NAME": "not-hidden-77", "AWS_TOKEN": "/run/secrets/x"})
     learn_url("postgresql://me.77:url%2Dfour%2D77@db/x")
     learn_url("postgresql://me.77:me.77@db/x")
-    assert redact(text) == "*** *** *** *** not-secret-77 me.77", "a password that is the user's name hides no name"
+    assert redact(text) == "*** *** *** *** not-hidden-77 me.77", "a password that is the user's name hides no name"
 
 
 @pytest.mark.parametrize(
