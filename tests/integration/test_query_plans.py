@@ -217,9 +217,9 @@ COLD: dict[str, tuple[str, set[str], dict[str, Any] | None]] = {
     "plans.copy_listed": ("fills it", set(), None),
     "plans.admit": ("goes through the gaps of one plan, when it has costs", set(), {"plan": 121}),
     "overrides.wake_quota": (
-        "goes through what live runs are expected to cost, when a quota's figure is changed",
-        {"run_costs"},
-        {"app": "big", "name": "quota.usd.limit"},
+        "goes through the runs that wait, when a quota's figure is changed",
+        set(),
+        {"app": "big"},
     ),
     "reading.runs": ("composed for each question: see test_lists_of_runs", set(), None),
     "reading.tally": ("counts the runs of one plan, once when it was carried out", set(), {"plan": 1}),

@@ -38,4 +38,4 @@ class Overriding(Connected):
 
     async def _wake(self, app: str, name: str) -> None:
         if name.startswith("quota."):
-            await self.rows(load("overrides")["wake_quota"], app=app, name=name)
+            await self.rows(load("overrides")["wake_quota"], app=app)

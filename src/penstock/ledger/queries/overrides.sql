@@ -14,6 +14,7 @@ set value = excluded.value, note = excluded.note, changed_by = excluded.changed_
 delete from penstock.overrides where app = %(app)s and pipeline = %(pipeline)s and name = %(name)s returning name;
 
 -- name: wake_quota
--- A quota's figure was changed: runs that wait for it are looked at again.
-select penstock.quota_wakes(q.quota_id) from penstock.quotas q
-where q.app = %(app)s and %(name)s in ('quota.' || q.name || '.limit', 'quota.' || q.name || '.reserve');
+-- A quota's figure was changed: runs that were put off for want of it are looked at again.
+update penstock.runs r set not_before = statement_timestamp() from penstock.pipelines p
+where p.app = %(app)s and r.pipeline_id = p.pipeline_id and r.not_before is not null and r.state = 'scheduled'
+  and r.wait_reason = 'quota';

@@ -280,9 +280,3 @@ begin
     'negative', (select i.key from plan_items i where i.plan_id = p_plan and 0 > any (i.costs) limit 1)));
 end $$;
 comment on function admit_plan is 'Prices a plan and defers what its budgets do not admit; it reserves nothing.';
-
-create function quota_wakes(p_quota int) returns void language sql as $$
-  update runs r set not_before = statement_timestamp() from run_costs c
-  where c.quota_id = p_quota and r.run_id = c.run_id and r.state = 'scheduled' and r.wait_reason = 'quota'
-$$;
-comment on function quota_wakes is 'The limit was raised: runs that wait for this quota are looked at again.';

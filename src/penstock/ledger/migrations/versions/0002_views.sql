@@ -24,7 +24,7 @@ do $$
 declare f record; o text;
 begin
   for f in select p.oid::regprocedure as name from pg_proc p where p.pronamespace = 'penstock'::regnamespace
-    and p.proname in ('apply_plan', 'record', 'spend', 'settle', 'admit_plan', 'quota_limits', 'quota_window', 'quota_wakes') loop
+    and p.proname in ('apply_plan', 'record', 'spend', 'settle', 'admit_plan', 'quota_limits', 'quota_window') loop
     execute format('alter function %s set search_path = penstock, pg_temp', f.name);
   end loop;
   for f in select p.oid::regprocedure as name from pg_proc p where p.pronamespace = 'penstock'::regnamespace
