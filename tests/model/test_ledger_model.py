@@ -26,7 +26,7 @@ from penstock.testing.contracts.ledger_case import BATCHES, STEPS, listed
 from tests.model.watching import Watch
 from tests.model.world import DAY, HOUR, PIPELINES, Process, World
 
-STORIES = int(os.environ.get("PENSTOCK_EXAMPLES", "40"))
+STORIES = int(os.environ.get("PENSTOCK_EXAMPLES", "12"))
 LENGTH = int(os.environ.get("PENSTOCK_STEPS", "40"))
 
 places = st.integers(0, 11)
