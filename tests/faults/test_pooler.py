@@ -65,6 +65,7 @@ def test_work_goes_on_through_it(mortal: World, pooler: Pooler, chance: random.R
     world, url = mortal, by(pooler, mortal)
     world.prepare(UNITS, LANES)
     first, second = (world.start(PENSTOCK_LANES=4, PENSTOCK_DATABASE_URL=url) for _ in range(2))
+    assert world.wait_for_entries(1, second, own=True)
     assert world.wait_for_entries(chance.randrange(1, 60), first, own=True)
     second.kill()
     pooler.kill()
