@@ -35,16 +35,7 @@ async def measure(
     busy: dict[str, list[float]] = {report_type: [] for report_type in REPORT_TYPES}
     calls: dict[tuple[str, str], CallTranscript] = {}
     for transcript in inspect(read_source(source), known).accepted:
-        call = CallTranscript(
-            text=transcript.text,
-            sha256=transcript.sha256,
-            bank_name=known[transcript.ticker],
-            bank_symbol=transcript.ticker,
-            fiscal_year=transcript.fiscal_year,
-            quarter=transcript.quarter,
-            notice=transcript.notice,
-            speeches=transcript.speeches,
-        )
+        call = CallTranscript.of(transcript, known[transcript.ticker])
         calls[call.bank_symbol, call.period] = call
     for known_call in calls.values():
         call = replace(known_call, previous=calls.get((known_call.bank_symbol, known_call.period_before)))

@@ -46,15 +46,7 @@ class Calls:
     def __init__(self, source: Path) -> None:
         known = {ticker: company.name for ticker, company in companies().items()}
         self.by_name = {
-            one.name.removesuffix(".txt"): CallTranscript(
-                text=one.text,
-                sha256=one.sha256,
-                bank_name=known[one.ticker],
-                bank_symbol=one.ticker,
-                fiscal_year=one.fiscal_year,
-                quarter=one.quarter,
-                notice=one.notice,
-            )
+            one.name.removesuffix(".txt"): CallTranscript.of(one, known[one.ticker])
             for one in inspect(read_source(source), known).accepted
         }
 

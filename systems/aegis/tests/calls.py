@@ -40,13 +40,9 @@ def real_calls(source: Path, *symbols: str) -> list[CallTranscript]:
     """The real calls that are accepted, of these banks or of all, each with its previous one where that is held."""
     known = {ticker: company.name for ticker, company in companies().items()}
     files = (file for file in read_source(source) if not symbols or Path(file.name).name.startswith(symbols))
-    calls = {
-        (one.ticker, f"{one.fiscal_year} {one.quarter}"): call(
-            one.text, one.ticker, one.fiscal_year, one.quarter, one.notice
-        )
-        for one in inspect(files, known).accepted
-    }
-    return [replace(one, previous=calls.get((symbol, one.period_before))) for (symbol, _), one in calls.items()]
+    found = [CallTranscript.of(one, f"Bank {one.ticker}") for one in inspect(files, known).accepted]
+    calls = {(one.bank_symbol, one.period): one for one in found}
+    return [replace(one, previous=calls.get((one.bank_symbol, one.period_before))) for one in calls.values()]
 
 
 async def written(transcript: CallTranscript, report_type: str) -> list[Section]:

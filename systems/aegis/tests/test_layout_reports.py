@@ -15,40 +15,27 @@ from docx import Document
 from aegis.ingest import create_tables, ingest
 from aegis.institutions import load_institutions
 from aegis.pipelines import Report, read_transcript
-from aegis.reports import REPORT_TYPES, CallTranscript, ExtractiveWriter, Quote, Section, typeset
+from aegis.reports import REPORT_TYPES, CallTranscript, Quote, Section, typeset
 from aegis.samples import sample_call
 from aegis.transcripts import Transcript, inspect, read_source
 from aegis.transcripts.companies import companies
+from systems.aegis.tests.calls import written
 from systems.aegis.tests.commands import Commands
 from systems.aegis.tests.layouts import ODD, converted, data, odd
 from systems.aegis.tests.test_reports import FORBIDDEN, follow
 
 BANKS = load_institutions()
 KNOWN = {ticker: company.name for ticker, company in companies().items()}
-WRITER = ExtractiveWriter()
 
 
 def call_of(one: Transcript) -> CallTranscript:
-    return CallTranscript(
-        text=one.text,
-        sha256=one.sha256,
-        bank_name=KNOWN[one.ticker],
-        bank_symbol=one.ticker,
-        fiscal_year=one.fiscal_year,
-        quarter=one.quarter,
-        notice=one.notice,
-        speeches=one.speeches,
-    )
+    return CallTranscript.of(one, KNOWN[one.ticker])
 
 
 def odd_call(folder: Path, content: object = ODD) -> CallTranscript:
     (folder / "RY_q2_2025.txt").write_bytes(data(content))
     (transcript,) = inspect(read_source(folder), KNOWN).accepted
     return call_of(transcript)
-
-
-async def written(call: CallTranscript, report_type: str) -> list[Section]:
-    return [await WRITER.section(call, topic) for topic in WRITER.topics(report_type)]
 
 
 def quotes(sections: list[Section]) -> list[Quote]:

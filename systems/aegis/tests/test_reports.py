@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import socket
 import zipfile
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from aegis.institutions import load_institutions
-from aegis.reports import REPORT_TYPES, CallTranscript, Draft, ExtractiveWriter, Quote, Section, analysis, typeset
+from aegis.reports import REPORT_TYPES, CallTranscript, ExtractiveWriter, Quote, Section, analysis, typeset
 from aegis.reports.guidance import guided_measure
 from aegis.samples import sample_call
-from aegis.transcripts import inspect, read_source
-from aegis.transcripts.companies import companies
+from systems.aegis.tests.calls import BANKS, real_calls, report, written
+from systems.aegis.tests.calls import call as transcript
 
-BANKS = load_institutions()
 # Not the filter's own patterns: words that have no place in a quote of management, whatever let them through.
 FORBIDDEN = re.compile(
     r"(?i)\?|\bthank|forward-looking|non-gaap|\boperator\b|listen-only|press star|star one|good (?:morning|afternoon)|"
@@ -27,37 +25,16 @@ FORBIDDEN = re.compile(
 
 
 def sample(symbol: str = "RY", quarter: str = "Q2", notice: str | None = None) -> CallTranscript:
+    """A sample call without the one before it."""
     return transcript(sample_call(BANKS[symbol], 2025, quarter), symbol, 2025, quarter, notice)
 
 
-def transcript(text: str, symbol: str, year: int, quarter: str, notice: str | None = None) -> CallTranscript:
-    return CallTranscript(
-        text=text,
-        sha256=hashlib.sha256(text.encode()).hexdigest(),
-        bank_name=f"Bank {symbol}",
-        bank_symbol=symbol,
-        fiscal_year=year,
-        quarter=quarter,
-        notice=notice,
-    )
-
-
 def all_calls(real_transcripts: Path) -> list[CallTranscript]:
-    known = {ticker: company.name for ticker, company in companies().items()}
-    real = inspect(read_source(real_transcripts), known).accepted
+    """The real calls and the samples, each without the one before it."""
     return [
-        *(transcript(one.text, one.ticker, one.fiscal_year, one.quarter, one.notice) for one in real),
+        *(replace(one, previous=None) for one in real_calls(real_transcripts)),
         *(sample(symbol, quarter) for symbol in BANKS for quarter in ("Q1", "Q2")),
     ]
-
-
-async def written(call: CallTranscript, report_type: str) -> list[Section]:
-    writer = ExtractiveWriter()
-    return [await writer.section(call, topic) for topic in writer.topics(report_type)]
-
-
-async def report(call: CallTranscript, report_type: str, to: Path) -> Draft:
-    return typeset(await written(call, report_type), call, report_type, to)
 
 
 def quotes(sections: list[Section]) -> list[Quote]:
@@ -192,7 +169,7 @@ async def test_a_notice_stands_at_the_head(tmp_path: Path) -> None:
 
 @pytest.mark.asyncio
 async def test_empty_key_themes_are_a_result(tmp_path: Path) -> None:
-    call = transcript(sample_call(BANKS["RY"], 2025, "Q2")[:5_000], "RY", 2025, "Q2")
+    call = transcript(sample_call(BANKS["RY"], 2025, "Q2")[:5_000])
     sections = await written(call, "Key Themes")
     assert all(section.blocks == [] for section in sections)
     draft = typeset(sections, call, "Key Themes", tmp_path)

@@ -9,7 +9,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from aegis.transcripts.model import Speech
+from aegis.transcripts.model import Speech, Transcript
 
 ReportType = Literal["Call Summary", "Key Themes"]
 Part = Literal["prepared", "q_and_a"]
@@ -36,6 +36,20 @@ class CallTranscript:
     speeches: tuple[Speech, ...] = ()
     previous: CallTranscript | None = None
     """The same bank's call of the quarter before, where it is held: what this one is compared with."""
+
+    @classmethod
+    def of(cls, transcript: Transcript, bank_name: str) -> Self:
+        """An accepted transcript, without the call before it."""
+        return cls(
+            text=transcript.text,
+            sha256=transcript.sha256,
+            bank_name=bank_name,
+            bank_symbol=transcript.ticker,
+            fiscal_year=transcript.fiscal_year,
+            quarter=transcript.quarter,
+            notice=transcript.notice,
+            speeches=transcript.speeches,
+        )
 
     @property
     def period(self) -> str:
