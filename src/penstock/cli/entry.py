@@ -10,20 +10,20 @@ from typing import Annotated
 import typer
 
 from penstock.cli import (
-    budgets,
     configuring,
     databases,
     demonstrating,
     examining,
-    helping,
     notifying,
     overriding,
     planning,
+    quotas,
     reading,
     running,
     starting,
     steering,
     top,
+    working,
 )
 from penstock.cli.faults import report
 from penstock.cli.options import AppOption, Choices, group
@@ -65,10 +65,10 @@ for module in (
     demonstrating,
     planning,
     running,
-    helping,
+    working,
     reading,
     steering,
-    budgets,
+    quotas,
     overriding,
     notifying,
     databases,
