@@ -9,26 +9,10 @@ from typing import Any
 import psycopg
 import pytest_asyncio
 
-from penstock.ledger.postgres import PostgresLedger
-from penstock.ports.ledger import Worker
 from penstock.testing.contracts.ledger_case import APP, Stage, over, until
 from penstock.testing.contracts.ledger_quotas import TWO
 
 WAITING = "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-
-
-async def _never(worker: Worker) -> None:
-    raise AssertionError(worker)
-
-
-@pytest_asyncio.fixture
-async def stage(database_url: str) -> AsyncIterator[Stage]:
-    ledger = PostgresLedger(database_url)
-    await ledger.open()
-    stage = Stage(ledger, _never)
-    yield stage
-    await stage.close()
-    await ledger.close()
 
 
 @pytest_asyncio.fixture

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from penstock.ledger.postgres import PostgresLedger
 from penstock.model.errors import NotDelivered
 from penstock.model.notifying import Notify
 from penstock.operations.noticing import Notices, wait_after
-from penstock.ports.ledger import Worker
 from penstock.testing.contracts.ledger_case import APP, Stage, over
 
 SET = Notify(targets={"ops": "json://127.0.0.1:1", "chat": "json://127.0.0.1:1"}, collect=0)
@@ -39,26 +36,12 @@ class Post:
             raise Died
 
 
-async def nobody(worker: Worker) -> None:
-    raise AssertionError(worker)
-
-
-@pytest_asyncio.fixture
-async def ledger(database_url: str) -> AsyncIterator[PostgresLedger]:
-    ledger = PostgresLedger(database_url)
-    await ledger.open()
-    yield ledger
-    await ledger.close()
-
-
-async def failed(ledger: PostgresLedger, *names: str) -> None:
+async def failed(stage: Stage, *names: str) -> None:
     """Runs of these units that failed for good."""
-    stage = Stage(ledger, nobody)
     await stage.apply(*names)
     worker = await stage.worker()
     for run in await stage.claim(worker, len(names)):
         await worker.end(over(run, "failed", error_class="data", error="bad", event="execution.failed"))
-    await worker.close()
 
 
 async def standing(ledger: PostgresLedger) -> dict[str, tuple[int, int]]:
@@ -71,8 +54,8 @@ async def later(ledger: PostgresLedger) -> None:
         await connection.execute("update penstock.notice_targets set next_at = now()")
 
 
-async def test_many_processes_tell_each_target_once(ledger: PostgresLedger) -> None:
-    await failed(ledger, *"abcdefgh")
+async def test_many_processes_tell_each_target_once(ledger: PostgresLedger, stage: Stage) -> None:
+    await failed(stage, *"abcdefgh")
     post = Post()
     processes = [Notices(APP, ledger, post, SET) for _ in range(8)]
     taken = await asyncio.gather(*(one.collect() for one in processes))
@@ -82,8 +65,8 @@ async def test_many_processes_tell_each_target_once(ledger: PostgresLedger) -> N
     assert await standing(ledger) == {"chat": (0, 0), "ops": (0, 0)}
 
 
-async def test_who_dies_after_sending_is_followed_by_one_who_sends_again(ledger: PostgresLedger) -> None:
-    await failed(ledger, "a")
+async def test_who_dies_after_sending_is_followed_by_one_who_sends_again(ledger: PostgresLedger, stage: Stage) -> None:
+    await failed(stage, "a")
     post = Post()
     post.dies_after = {"ops"}
     dying = Notices(APP, ledger, post, SET)
@@ -100,12 +83,14 @@ async def test_who_dies_after_sending_is_followed_by_one_who_sends_again(ledger:
     assert await standing(ledger) == {"chat": (0, 0), "ops": (0, 0)}
 
 
-async def test_who_refuses_is_asked_less_and_less_and_gets_all_of_it_in_the_end(ledger: PostgresLedger) -> None:
+async def test_who_refuses_is_asked_less_and_less_and_gets_all_of_it_in_the_end(
+    ledger: PostgresLedger, stage: Stage
+) -> None:
     post = Post()
     post.refuses = {"ops"}
     notices = Notices(APP, ledger, post, SET)
     for number, name in enumerate("abc", 1):
-        await failed(ledger, name)
+        await failed(stage, name)
         await notices.collect()
         await later(ledger)
         await notices.tell()
@@ -120,12 +105,14 @@ async def test_who_refuses_is_asked_less_and_less_and_gets_all_of_it_in_the_end(
     assert [wait_after(tries) for tries in (1, 2, 3, 8, 99)] == [30, 60, 120, 3600, 3600]
 
 
-async def test_what_waits_is_collected_before_it_is_told_unless_it_is_the_end(ledger: PostgresLedger) -> None:
+async def test_what_waits_is_collected_before_it_is_told_unless_it_is_the_end(
+    ledger: PostgresLedger, stage: Stage
+) -> None:
     post = Post()
     patient = Notices(APP, ledger, post, Notify(targets={"ops": "json://x"}, collect=3600))
-    await failed(ledger, "a")
+    await failed(stage, "a")
     await patient.collect()
     assert await patient.tell() == 0
     async with patient.running():
-        await failed(ledger, "b")
+        await failed(stage, "b")
     assert post.sent == [("ops", "[contract] 2 runs failed")]

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import psycopg
 import pytest
-import pytest_asyncio
 
 from penstock.ledger import prune as pruning
-from penstock.ledger.postgres import PostgresLedger
 from penstock.ledger.prune import Pruned
 from penstock.model.attempt import RunId
 from penstock.model.errors import Conflict, LedgerUnavailable, NotFound
@@ -33,20 +30,6 @@ update penstock.processes set ended_at = ended_at - interval '100 days';
 update penstock.onces set made_at = made_at - interval '100 days';
 update penstock.units set changed_at = changed_at - interval '100 days';
 """
-
-
-async def _never(worker: Worker) -> None:
-    raise AssertionError(worker)
-
-
-@pytest_asyncio.fixture
-async def stage(database_url: str) -> AsyncIterator[Stage]:
-    ledger = PostgresLedger(database_url)
-    await ledger.open()
-    stage = Stage(ledger, _never)
-    yield stage
-    await stage.close()
-    await ledger.close()
 
 
 @pytest.fixture
