@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 
 from penstock.ledger import migrate
 from penstock.model.errors import LedgerUnavailable, SettingError
-from tests.faults.world import World, until
+from tests.faults.world import World, race_to_upgrade, until
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
@@ -91,20 +91,7 @@ def test_an_additive_one_under_work(world: World, future: Future, chance: random
 
 def test_two_race(empty_database_url: str, tmp_path: Path, turn: int) -> None:
     """From nothing: one migrates, the others wait for it and find all done."""
-    faults: list[BaseException] = []
-
-    def upgraded() -> None:
-        try:
-            assert migrate.upgrade(empty_database_url).current
-        except BaseException as error:  # noqa: BLE001 - told below, in the thread of the test
-            faults.append(error)
-
-    threads = [threading.Thread(target=upgraded) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert not faults
+    race_to_upgrade(empty_database_url)
     world = World(empty_database_url, tmp_path)
     assert world.count("select count(*) from penstock.migrations") == 1
     world.prepare(6, 2)

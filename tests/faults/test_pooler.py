@@ -7,7 +7,6 @@ news looks every few seconds instead.
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,10 +14,10 @@ import psycopg
 import pytest
 
 from penstock.ledger.link import dialled, prepare_nothing_if_pooled
-from penstock.ledger.migrate import status, upgrade
+from penstock.ledger.migrate import status
 from tests.faults.pooler import Pooler
 from tests.faults.server import Server
-from tests.faults.world import World
+from tests.faults.world import World, race_to_upgrade
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300)]
 
@@ -41,20 +40,7 @@ def by(pooler: Pooler, world: World) -> str:
 
 def test_migrations_race_through_it(mortal: World, pooler: Pooler) -> None:
     """Their lock belongs to the transaction, so it is held while they migrate, and not held afterwards."""
-    url, faults = by(pooler, mortal), list[BaseException]()
-
-    def migrate() -> None:
-        try:
-            assert upgrade(url).current
-        except BaseException as error:  # noqa: BLE001 - told below, in the thread of the test
-            faults.append(error)
-
-    threads = [threading.Thread(target=migrate) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert not faults
+    race_to_upgrade(by(pooler, mortal))
     assert status(mortal.url).current
     assert mortal.count("select count(*) from penstock.migrations") == 1
     assert mortal.ask("select * from pg_locks where locktype = 'advisory'") == []

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -38,6 +39,25 @@ def until(condition: Callable[[], T], what: str, *, patience: float = PATIENCE) 
 def whole_lines(path: Path) -> list[str]:
     """What others append to this file, but for a line that is seen while it is being written."""
     return path.read_text().rpartition("\n")[0].splitlines()
+
+
+def race_to_upgrade(url: str, *, racers: int = 4) -> None:
+    """Migrate by several at once; each of them finds the schema up to date afterwards."""
+    faults: list[BaseException] = []
+
+    def upgraded() -> None:
+        try:
+            assert upgrade(url).current
+        except BaseException as error:  # noqa: BLE001 - told below, in the thread of the test
+            faults.append(error)
+
+    threads = [threading.Thread(target=upgraded) for _ in range(racers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert not faults, faults
+    assert not any(thread.is_alive() for thread in threads), "a migration goes on"
 
 
 class Entry(NamedTuple):
