@@ -79,7 +79,11 @@ def set_override(
     app: AppOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Set a figure. It holds from the next plan on; runs that are planned already keep theirs."""
+    """Set a figure.
+
+    That of a quota (quota.NAME.…) holds at once. Any other holds from the next plan on; runs that are planned already
+    keep theirs.
+    """
     import getpass
 
     from penstock.cli.words import pick
@@ -114,7 +118,10 @@ def unset_override(
     app: AppOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Take a figure away: the code's holds again, from the next plan on."""
+    """Take a figure away: the code's holds again.
+
+    It does so from the next plan on; where the figure is one of a quota (quota.NAME.…), at once.
+    """
     session = open_session(ctx, app)
 
     async def work(client: Client) -> Sequence[Override]:

@@ -16,7 +16,10 @@ from penstock.ports.ledger import Ledger
 
 
 class Overrides:
-    """Figures in the ledger that hold instead of the code's, from the next plan on; from `client.overrides`."""
+    """Figures in the ledger that hold instead of the code's; from `client.overrides`.
+
+    Those of a quota hold at once, all others from the next plan on.
+    """
 
     def __init__(self, registry: Registry, ledger: Ledger) -> None:
         self._registry, self._ledger = registry, ledger
@@ -37,7 +40,9 @@ class Overrides:
     async def set(
         self, name: str, value: str, *, pipeline: str | None = None, note: str | None = None, by: str | None = None
     ) -> Override:
-        """Set a figure, for one pipeline or for the whole app. Plans made before are stale; no run is changed.
+        """Set a figure, for one pipeline or for the whole app. It holds from the next plan on, a quota's at once.
+
+        Plans made before are stale, and no run is changed, unless it is a quota's.
 
         Args:
             name: Such as `retry.network.attempts`; the reference lists them.
