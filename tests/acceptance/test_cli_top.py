@@ -68,6 +68,27 @@ def test_rates_and_failures_by_class(cli: Cli) -> None:
     assert "no lane is at work" in told
 
 
+def test_quotas_of_all_apps_with_and_without_an_end(bare: Cli, database_url: str) -> None:
+    bare.set("PENSTOCK_DATABASE_URL", database_url)
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "insert into penstock.quotas (app, name, amount, per) values ('shop', 'usd', 2500, 'month'),"
+            " ('shop', 'usd a run', 5, 'run')"
+        )
+    (lasting, passing) = sorted(bare("top", "--json").json["quotas"], key=lambda quota: quota["ends_at"] or "")
+    assert (lasting["name"], lasting["starts_at"], lasting["ends_at"]) == ("usd a run", None, None)
+    assert (passing["app"], passing["name"], passing["timezone"], float(passing["used"])) == ("shop", "usd", "UTC", 0.0)
+    assert passing["starts_at"] < passing["ends_at"]
+    told = bare("top", "--once").out
+    assert "2,500 a month" in told
+    assert "\nusd " in told
+    with psycopg.connect(database_url) as connection:
+        connection.execute("insert into penstock.quotas (app, name, amount) values ('mill', 'calls', 3)")
+    told = bare("top", "--once").out
+    assert "\nshop usd " in told
+    assert "\nmill calls " in told
+
+
 def test_it_needs_no_app_and_can_write_nothing(bare: Cli, database_url: str) -> None:
     bare.set("PENSTOCK_DATABASE_URL", database_url)
     assert "nothing was planned here yet" in bare("top", "--once").out

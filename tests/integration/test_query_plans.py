@@ -203,12 +203,14 @@ HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
     "notices.batch_runs": [(10 * 8, {"batch": BATCH, "limit": 10})],
     "notices.refused": [(0, {"app": "big", "target": "mail", "error": "e", "wait": 30.0})],
     "notices.drop_target": [(0, {"app": "big", "target": "mail"})],
+    "watching.now": [(0, {})],
     "watching.pipelines": [(3 * (2_000 + 10_001), {})],
     "watching.queue": [(2 * 10_001, {})],
     "watching.lanes": [(500 * 8, {})],
     "watching.failures": [(3 * 1_000, {})],
     "watching.processes": [(200, {})],
     "watching.notices": [(10_001, {})],
+    "watching.quotas": [(3_000, {})],  # as reading.quotas
 }
 
 # Queries that may read more: why, which large tables they may read whole, and with which values they are tried.

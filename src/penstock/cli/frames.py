@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -15,7 +14,9 @@ from penstock.model.printable import visible
 from penstock.ports.watching import COUNTED, SAMPLE
 
 if TYPE_CHECKING:
-    from penstock.ports.watching import Frame, LaneNow
+    from datetime import datetime
+
+    from penstock.ports.watching import Frame, LaneNow, QuotaUse
 
 _COLOURS = {"running": "cyan", "waiting": "yellow", "crashed": "red", "lost": "red", "alive": "green"}
 LEAST_LANES = 3
@@ -162,20 +163,20 @@ def _notices(frame: Frame) -> Table | None:
     return table
 
 
-def _quotas(quotas: Sequence[Any]) -> Table | None:
-    """Rows of the view of quotas: used of the limit, and when the window ends."""
+def _quotas(quotas: Sequence[QuotaUse]) -> Table | None:
+    """What is used of the limit, and when the window ends."""
     if not quotas:
         return None
     table = _table("quota", "used", "reserved", "of", "until")
-    for row in quotas:
-        ends = row.get("ends_at")
+    several = len({one.app for one in quotas}) > 1
+    for one in quotas:
         _row(
             table,
-            str(row["name"]),
-            f"{row['used']:,}",
-            f"{row['reserved']:,}",
-            "no limit" if row["limit"] is None else f"{row['limit']:,}" + (f" a {row['per']}" if row["per"] else ""),
-            ends.strftime("%Y-%m-%d %H:%M") if isinstance(ends, datetime) else "",
+            f"{one.app} {one.name}" if several else one.name,
+            f"{one.used:,}",
+            f"{one.reserved:,}",
+            f"{one.limit:,}" + (f" a {one.per}" if one.per else ""),
+            one.ends_at.strftime("%Y-%m-%d %H:%M") if one.ends_at else "",
         )
     return table
 

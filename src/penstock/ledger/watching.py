@@ -19,6 +19,7 @@ from penstock.ports.watching import (
     PipelineNow,
     ProcessNow,
     QueueNow,
+    QuotaUse,
 )
 
 T = TypeVar("T")
@@ -57,11 +58,7 @@ class Watch:
 
     async def _frame(self) -> Frame:
         connection = await self._open()
-        (now,) = await self._rows(connection, b"select clock_timestamp() as at")
-        quotas: list[dict[str, Any]] = []
-        (there,) = await self._rows(connection, b"select to_regclass('penstock.v1_quotas') is not null as quotas")
-        if there["quotas"]:
-            quotas = await self._rows(connection, b"select * from penstock.v1_quotas limit 50")
+        (now,) = await self._rows(connection, "now")
         return Frame(
             at=now["at"],
             pipelines=await self._all(connection, "pipelines", PipelineNow),
@@ -70,7 +67,7 @@ class Watch:
             failures=await self._all(connection, "failures", FailuresNow),
             processes=await self._all(connection, "processes", ProcessNow),
             notices=await self._all(connection, "notices", NoticesNow),
-            quotas=quotas,
+            quotas=tuple(await self._all(connection, "quotas", QuotaUse)),
         )
 
     async def _open(self) -> psycopg.AsyncConnection[Any]:
@@ -82,10 +79,10 @@ class Watch:
         return self._connection
 
     async def _all(self, connection: psycopg.AsyncConnection[Any], query: str, kind: type[T]) -> list[T]:
-        return [kind(**row) for row in await self._rows(connection, load("watching")[query])]
+        return [kind(**row) for row in await self._rows(connection, query)]
 
-    async def _rows(self, connection: psycopg.AsyncConnection[Any], query: bytes) -> list[dict[str, Any]]:
-        return list(await (await connection.execute(query)).fetchall())
+    async def _rows(self, connection: psycopg.AsyncConnection[Any], query: str) -> list[dict[str, Any]]:
+        return list(await (await connection.execute(load("watching")[query])).fetchall())
 
     async def close(self) -> None:
         """Give the connection back; safe to call more than once."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 COUNTED = 10_000
@@ -101,8 +102,26 @@ class NoticesNow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaUse:
+    """A quota in its present window, which has no ends where it is a run or all the time. See the view `v1_quotas`."""
+
+    number: int
+    app: str
+    name: str
+    limit: Decimal
+    reserve: Decimal
+    per: str | None
+    timezone: str
+    starts_at: datetime | None
+    ends_at: datetime | None
+    used: Decimal
+    reserved: Decimal
+    open: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """All of it at one moment. `quotas` are rows of `v1_quotas` where the ledger has that view."""
+    """All of it at one moment."""
 
     at: datetime
     pipelines: Sequence[PipelineNow] = ()
@@ -111,4 +130,4 @@ class Frame:
     failures: Sequence[FailuresNow] = ()
     processes: Sequence[ProcessNow] = ()
     notices: Sequence[NoticesNow] = ()
-    quotas: Sequence[Mapping[str, Any]] = field(default=())
+    quotas: tuple[QuotaUse, ...] = ()

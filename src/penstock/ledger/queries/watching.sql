@@ -1,6 +1,9 @@
 -- What `penstock top` shows, looked at every two seconds: each query reads by an index, and no more than it shows or a
 -- few thousand rows. Where it stops counting it says so by one more than its limit.
 
+-- name: now
+select clock_timestamp() as at;
+
 -- name: pipelines
 -- The last ten minutes' ends, at most 2,000 of each pipeline; of a faster one the rate is that of its last 2,000.
 select q.app, q.name as pipeline, q.paused, e.ended, e.failed, e.last_minute, e.span, e.seconds,
@@ -74,3 +77,10 @@ order by p.process;
 select t.app, t.target, t.error, (
   select count(*) from (select from penstock.notices n where n.app = t.app and n.target = t.target limit 10001) x) as waiting
 from penstock.notice_targets t order by 1, 2;
+
+-- name: quotas
+-- At most 50 quotas with their present windows; one per run or at once has a window without ends.
+select q.number, q.app, q.name, q."limit", q.reserve, q.per, q.timezone,
+  case when isfinite(q.starts_at) then q.starts_at end as starts_at,
+  case when isfinite(q.ends_at) then q.ends_at end as ends_at, q.used, q.reserved, q.open
+from penstock.v1_quotas q order by q.app, q.name limit 50;
