@@ -17,6 +17,7 @@ from penstock.model.errors import SettingError
 from penstock.model.notifying import Notify, parse_notify
 from penstock.model.redaction import learn_environment, learn_url, redact
 from penstock.model.redaction import masked as masked  # noqa: PLC0414 - for those who have it from here
+from penstock.model.spelling import did_you_mean
 from penstock.model.yaml_text import LARGEST, Document, parse
 
 FILE: Final = "penstock.yaml"
@@ -85,11 +86,12 @@ def load_settings(
     file = find_file(here)
     document = read_file(file) if file else Document({}, {})
     body = document.body
-    known = {"app", "settings", "notify", "etl", *SETTABLE}
+    known = sorted({"app", "settings", "notify", "etl", *SETTABLE})
     for name in body:
         if name not in known:
             line = document.lines.get(name, 1)
-            raise SettingError(f"{file}, line {line}: there is no setting {name!r}{_near(name, known)}")
+            hint = did_you_mean(name, known, otherwise=f"; there are {', '.join(known)}.", quoted=True)
+            raise SettingError(f"{file}, line {line}: there is no setting {name!r}{hint}")
     learn_environment(environ)
     found: dict[str, tuple[Any, str]] = {}
     for name in SETTABLE:
@@ -207,13 +209,6 @@ def _number(value: Any, kind: type[Any], where: str) -> Any:
         return kind(str(value))  # as text: int(3.7) is 3, and that is not what was written
     except ValueError:
         raise SettingError(f"{where} is no number.") from None
-
-
-def _near(word: str, known: set[str]) -> str:
-    from difflib import get_close_matches
-
-    found = get_close_matches(word, sorted(known), n=1)
-    return f"; did you mean {found[0]!r}?" if found else f"; there are {', '.join(sorted(known))}."
 
 
 def _show(name: str, value: Any) -> str:

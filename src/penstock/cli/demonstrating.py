@@ -16,6 +16,7 @@ import typer
 
 from penstock.cli import printing
 from penstock.cli.faults import FAILED, WrongUse, say
+from penstock.model.spelling import did_you_mean
 
 GROUP = "penstock.demos"
 BUILT_IN = "shops"
@@ -42,9 +43,7 @@ def demo(
     installed = {point.name: point for point in entry_points(group=GROUP)}
     known = [*installed, BUILT_IN]
     if name is not None and name not in known:
-        from penstock.cli.words import nearest
-
-        hint = nearest(name, known) or f"; there are {', '.join(known)}."
+        hint = did_you_mean(name, known, otherwise=f"; there are {', '.join(known)}.")
         raise WrongUse(f"No demonstration is called {name}{hint}")
     if name is None and len(installed) > 1:
         printing.line("Several demonstrations are installed; say which:")

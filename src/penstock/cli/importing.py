@@ -6,7 +6,6 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -14,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 from penstock.cli import finding
 from penstock.cli.faults import innermost, shown_path
 from penstock.model.errors import PenstockError, SettingError
+from penstock.model.spelling import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from penstock.app import App
 
 
@@ -56,7 +54,7 @@ def _from_file(place: finding.Place, name: str) -> ModuleType:
     path = (place.folder / Path(name).expanduser()).resolve()
     if not path.is_file():
         there = [shown_path(file) for file in path.parent.glob("*.py")] if path.parent.is_dir() else []
-        raise SettingError(f"{_said(place)}: there is no file {name}{_near(name, there)}")
+        raise SettingError(f"{_said(place)}: there is no file {name}{did_you_mean(name, there)}")
     top = path.parent
     while (top / "__init__.py").is_file():
         top = top.parent
@@ -92,7 +90,7 @@ def _module(place: finding.Place, name: str, apps: dict[str, str]) -> ModuleType
         source = place.folder / "src"
         here += [".".join(file.with_suffix("").relative_to(source).parts) for file in source.glob("**/*.py")]
         raise SettingError(
-            f"{_said(place)}: there is no module {name}{_near(name, [*here, *apps])} "
+            f"{_said(place)}: there is no module {name}{did_you_mean(name, [*here, *apps])} "
             f"Looked in {shown_path(place.folder)}, its src/, and what is installed."
         ) from None
 
@@ -144,7 +142,7 @@ def _app_of(place: finding.Place, module: ModuleType, attribute: str) -> App:
     value: Any = getattr(module, attribute, None)
     if value is None:
         known = [*apps, *(name for name, what in vars(module).items() if inspect.isfunction(what))]
-        raise SettingError(f"{_said(place)}: {module.__name__} has no {attribute}{_near(attribute, known)}")
+        raise SettingError(f"{_said(place)}: {module.__name__} has no {attribute}{did_you_mean(attribute, known)}")
     if inspect.isfunction(value):
         value = _made_by(place, value)
     if not isinstance(value, App):
@@ -165,8 +163,3 @@ def _made_by(place: finding.Place, function: Any) -> object:
 
 def _said(place: finding.Place) -> str:
     return f"{place.target} (from {place.source})"
-
-
-def _near(word: str, known: Iterable[str]) -> str:
-    found = get_close_matches(word, list(known), n=1)
-    return f"; did you mean {found[0]}?" if found else "."

@@ -12,6 +12,7 @@ from penstock.cli.faults import FAILED, WrongUse
 from penstock.cli.options import AppOption, JsonOption, group
 from penstock.cli.session import Session, open_session
 from penstock.cli.spoken import counted, moment
+from penstock.model.spelling import did_you_mean
 
 if TYPE_CHECKING:
     from penstock.model.notifying import Notify
@@ -175,10 +176,8 @@ def _settings(session: Session) -> Notify:
 
 
 def _known(notify: Notify, target: str) -> str:
-    from penstock.cli.words import nearest
-
     if target not in notify.targets:
-        hint = nearest(target, notify.targets) or f"; there are {', '.join(notify.targets)}."
+        hint = did_you_mean(target, notify.targets, otherwise=f"; there are {', '.join(notify.targets)}.")
         raise WrongUse(f"notify: has no target {target}{hint}")
     return target
 

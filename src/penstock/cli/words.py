@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
-from difflib import get_close_matches
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from penstock.cli.faults import WrongUse
 from penstock.cli.finding import Found
 from penstock.definition.pipeline import Pipeline
 from penstock.model.errors import InvalidData
+from penstock.model.spelling import did_you_mean
 
 _SPAN = re.compile(r"(\d+)\s*(m|min|h|d|w)")
 _UNITS = {"m": "minutes", "min": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -31,7 +31,7 @@ def pick(found: Found, name: str | None) -> Pipeline[Any]:
             return next(iter(pipelines.values()))
         raise WrongUse(f"App {found.app.name} has several pipelines; say which: {', '.join(pipelines)}.")
     if name not in pipelines:
-        hint = nearest(name, pipelines) or f"; it has {', '.join(pipelines)}."
+        hint = did_you_mean(name, pipelines, otherwise=f"; it has {', '.join(pipelines)}.")
         raise WrongUse(f"No pipeline is called {name} in app {found.app.name} ({found.where}){hint}")
     return pipelines[name]
 
@@ -54,7 +54,7 @@ def values(pipeline: Pipeline[Any], words: Sequence[str]) -> dict[str, Any]:
     for name, text in named(words).items():
         if name not in pipeline.units.fields:
             fields = ", ".join(pipeline.units.fields)
-            hint = nearest(name, pipeline.units.fields) or "."
+            hint = did_you_mean(name, pipeline.units.fields)
             raise WrongUse(
                 f"{name} is no field of {pipeline.unit.__name__} in {pipeline.name}{hint} Its fields are {fields}."
             )
@@ -164,10 +164,4 @@ def one_of(word: str | None, known: Sequence[str], option: str) -> str | None:
     """
     if word is None or word in known:
         return word
-    raise WrongUse(f"{option} {word!r} is none of {', '.join(known)}{nearest(word, known) or '.'}")
-
-
-def nearest(word: str, known: Sequence[str] | Mapping[str, Any]) -> str | None:
-    """`; did you mean x?`, or None."""
-    found = get_close_matches(word, list(known), n=1)
-    return f"; did you mean {found[0]}?" if found else None
+    raise WrongUse(f"{option} {word!r} is none of {', '.join(known)}{did_you_mean(word, known)}")

@@ -13,11 +13,12 @@ from typing_extensions import TypeVar as DefaultTypeVar
 
 from penstock.definition.costs import Cost, check_costs
 from penstock.definition.step import AsyncStep, PlainStep, Retries, Step, StepDecorator
-from penstock.definition.units import UnitType, near
+from penstock.definition.units import UnitType
 from penstock.model.errors import DefinitionError
 from penstock.model.names import check_name
 from penstock.model.quota import Quota
 from penstock.model.shape import OnFailure, When
+from penstock.model.spelling import did_you_mean
 from penstock.model.values import DateGaps, Day, Seconds, SqlGaps, seconds
 
 U = DefaultTypeVar("U", default=Day)
@@ -239,7 +240,7 @@ def _check_zone(pipeline: str, timezone: str) -> None:
     try:
         ZoneInfo(timezone)
     except (KeyError, ValueError):
-        hint = near(timezone, available_timezones())
+        hint = did_you_mean(timezone, available_timezones(), quoted=True)
         msg = f"Pipeline({pipeline!r}): there is no time zone {timezone!r}{hint}"
         raise DefinitionError(msg) from None
 
@@ -260,8 +261,9 @@ def _folder_of_caller() -> Path:
 def _check_file(pipeline: str, what: str, folder: Path, path: str) -> None:
     if not (folder / path).is_file():
         found = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.sql"))
+        hint = did_you_mean(path, found, quoted=True)
         msg = (
-            f"Pipeline({pipeline!r}): {what}={path!r}: there is no such file in {folder}{near(path, found)} "
+            f"Pipeline({pipeline!r}): {what}={path!r}: there is no such file in {folder}{hint} "
             f"A .sql path is looked up beside the module that names it."
         )
         raise DefinitionError(msg)

@@ -11,9 +11,10 @@ from penstock.definition.context import Context, Transaction
 from penstock.definition.pipeline import Pipeline
 from penstock.definition.signature import read_hints
 from penstock.definition.step import OutputOf, Step
-from penstock.definition.units import near, show
+from penstock.definition.units import show
 from penstock.model.errors import DefinitionError, NotFound
 from penstock.model.names import check_name
+from penstock.model.spelling import did_you_mean
 from penstock.model.states import ErrorClass
 from penstock.model.values import SqlGaps
 
@@ -71,8 +72,8 @@ class Registry:
             NotFound: There is none; the message names the nearest.
         """
         if name not in self.pipelines:
-            known = near(name, self.pipelines)
-            hint = known if known != "." else f"; it has {', '.join(self.pipelines)}."
+            there = f"; it has {', '.join(self.pipelines)}."
+            hint = did_you_mean(name, self.pipelines, otherwise=there, quoted=True)
             msg = f"No pipeline is called {name} in app {self.name}{hint}"
             raise NotFound(msg)
         return self.pipelines[name]

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from penstock.model.errors import DefinitionError, InvalidData
 from penstock.model.key import Key, KeyKind, kind_of
+from penstock.model.spelling import did_you_mean
 
 _PLAIN = (int, str, bool, float, type(None))
-
-
-def near(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?`, or a full stop when nothing is near."""
-    found = get_close_matches(word, list(known), n=1)
-    return f"; did you mean {found[0]!r}?" if found else "."
 
 
 def show(annotation: Any) -> str:
@@ -96,7 +90,7 @@ class UnitType:
         if name not in self.fields:
             msg = (
                 f"Pipeline({pipeline!r}): {role}={name!r} is not a field of {self.unit.__name__}"
-                f"{near(name, self.fields)} Its fields are {', '.join(self.fields)}."
+                f"{did_you_mean(name, self.fields, quoted=True)} Its fields are {', '.join(self.fields)}."
             )
             raise DefinitionError(msg)
 

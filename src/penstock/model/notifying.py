@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Final, TypeGuard, get_args
 from urllib.parse import quote, unquote, urlsplit
 
 from penstock.model.attempt import RunEnd
 from penstock.model.errors import SettingError
+from penstock.model.spelling import did_you_mean
 
 ENDS: Final[tuple[RunEnd, ...]] = get_args(RunEnd)
 NAMES: Final = ("targets", "ends", "collect", "every")
@@ -56,8 +56,7 @@ def parse_notify(body: object, file: object) -> Notify | None:
         raise SettingError(f"{where} is a mapping with targets:, this is a {type(body).__name__}.")
     for name in body:
         if name not in NAMES:
-            near = get_close_matches(str(name), NAMES, n=1)
-            hint = f"; did you mean {near[0]}?" if near else f"; there are {', '.join(NAMES)}."
+            hint = did_you_mean(str(name), NAMES, otherwise=f"; there are {', '.join(NAMES)}.")
             raise SettingError(f"{where} there is no {name!r}{hint}")
     targets = body.get("targets")
     if not _is_mapping(targets) or not targets:

@@ -7,10 +7,10 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import Final, Literal, TypeAlias
 
 from penstock.model.errors import SettingError
+from penstock.model.spelling import did_you_mean
 from penstock.model.states import ERROR_CLASSES, ErrorClass
 
 Figure: TypeAlias = Literal[
@@ -99,12 +99,13 @@ def place_of(override: Override) -> Place:
             return Place(figure=figure, step=step)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         case ["retry", error_class, figure] if figure in RETRY:
             if error_class not in ERROR_CLASSES:
-                hint = _near(error_class, ERROR_CLASSES) or f"; there are {', '.join(ERROR_CLASSES)}"
+                hint = did_you_mean(error_class, ERROR_CLASSES, otherwise=f"; there are {', '.join(ERROR_CLASSES)}")
                 raise fault(override, f"there is no class of errors {error_class!r}{hint}")
             return Place(figure=figure, step=step, error_class=error_class)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         case _:
-            near = _near(rest, ("timeout", "max_wait", "remember", *(f"retry.{figure}" for figure in RETRY)))
-            raise fault(override, f"there is no such name{near or f'; there are {KINDS}'}")
+            plain = ("timeout", "max_wait", "remember", *(f"retry.{figure}" for figure in RETRY))
+            hint = did_you_mean(rest, plain, otherwise=f"; there are {KINDS}")
+            raise fault(override, f"there is no such name{hint}")
 
 
 def value_of(override: Override) -> int | float | bool | Decimal | None:
@@ -179,8 +180,3 @@ def _span(override: Override) -> float:
 def fault(override: Override, why: str) -> SettingError:
     """The error for a row that does not fit, with the way out."""
     return SettingError(f"Override {override.where}: {why}. To take it away: {override.unset}")
-
-
-def _near(word: str, known: tuple[str, ...]) -> str | None:
-    found = get_close_matches(word, known, n=1)
-    return f"; did you mean {found[0]}?" if found else None
