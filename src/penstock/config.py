@@ -10,10 +10,11 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 from urllib.parse import quote
 
 from penstock.model.errors import SettingError
+from penstock.model.narrowing import is_mapping
 from penstock.model.notifying import Notify, parse_notify
 from penstock.model.redaction import learn_environment, learn_url, redact
 from penstock.model.redaction import masked as masked  # noqa: PLC0414 - for those who have it from here
@@ -148,13 +149,9 @@ def _block(value: Any, where: str) -> dict[str, Any]:
     """The app's own settings, as they stand."""
     if value is None:
         return {}
-    if not _is_mapping(value) or not all(isinstance(name, str) for name in value):
+    if not is_mapping(value) or not all(isinstance(name, str) for name in value):
         raise SettingError(f"{where}: settings: is a mapping of names to values, such as 'base_url: https://…'.")
     return {str(name): item for name, item in value.items()}
-
-
-def _is_mapping(value: Any) -> TypeGuard[dict[Any, Any]]:
-    return isinstance(value, dict)
 
 
 def _from_parts(environ: Mapping[str, str]) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final, TypeGuard
+from typing import Any, Final
 
+from penstock.model.narrowing import is_list, is_mapping
 from penstock.model.redaction import redact
 
 ERROR_LIMIT: Final = 16 * 1024
@@ -38,16 +39,8 @@ def clean_json(text: str) -> str:
 def _clean_value(value: Any) -> Any:
     if isinstance(value, str):
         return storable(value, len(value) * 4 + 64)
-    if _is_list(value):
+    if is_list(value):
         return [_clean_value(item) for item in value]
-    if _is_object(value):
+    if is_mapping(value):
         return {_clean_value(key): _clean_value(item) for key, item in value.items()}
     return value
-
-
-def _is_list(value: Any) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)
-
-
-def _is_object(value: Any) -> TypeGuard[dict[str, Any]]:
-    return isinstance(value, dict)

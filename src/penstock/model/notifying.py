@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeGuard, get_args
+from typing import Any, Final, get_args
 from urllib.parse import quote, unquote, urlsplit
 
 from penstock.model.attempt import RunEnd
 from penstock.model.errors import SettingError
+from penstock.model.narrowing import is_list, is_mapping
 from penstock.model.spelling import did_you_mean
 
 ENDS: Final[tuple[RunEnd, ...]] = get_args(RunEnd)
@@ -52,14 +53,14 @@ def parse_notify(body: object, file: object) -> Notify | None:
     if body is None:
         return None
     where = f"{file}, notify:"
-    if not _is_mapping(body):
+    if not is_mapping(body):
         raise SettingError(f"{where} is a mapping with targets:, this is a {type(body).__name__}.")
     for name in body:
         if name not in NAMES:
             hint = did_you_mean(str(name), NAMES, otherwise=f"; there are {', '.join(NAMES)}.")
             raise SettingError(f"{where} there is no {name!r}{hint}")
     targets = body.get("targets")
-    if not _is_mapping(targets) or not targets:
+    if not is_mapping(targets) or not targets:
         raise SettingError(f"{where} targets: is a mapping of a name to an address, such as ops: mailto://…")
     for name, address in targets.items():
         _check_target(where, name, address)
@@ -114,7 +115,7 @@ def _check_target(where: str, name: object, address: object) -> None:
 
 
 def _ends(where: str, value: object) -> frozenset[RunEnd]:
-    given: list[Any] = list(value) if _is_list(value) else [value]  # one may be said without brackets
+    given: list[Any] = list(value) if is_list(value) else [value]  # one may be said without brackets
     if not given or any(end not in ENDS for end in given):
         raise SettingError(f"{where} ends: is a list of {', '.join(ENDS)}; this is {value!r}.")
     return frozenset(given)
@@ -124,11 +125,3 @@ def _seconds(where: str, name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LONGEST:
         raise SettingError(f"{where} {name}: is a number of seconds from 0 to {LONGEST:.0f}; this is {value!r}.")
     return float(value)
-
-
-def _is_list(value: object) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)
-
-
-def _is_mapping(body: object) -> TypeGuard[dict[Any, Any]]:
-    return isinstance(body, dict)

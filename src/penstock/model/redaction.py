@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeGuard
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
+from penstock.model.narrowing import is_mapping
+
 MASK: Final = "***"
 SHORTEST: Final = 4
 """Characters: a shorter value stands in half of all words, and whoever has it as a password is not helped by a mask."""
@@ -90,7 +92,7 @@ def redacted(value: Any) -> Any:
     """A value of a log record without secrets: text, in mappings and lists too; what is neither stays as it is."""
     if isinstance(value, str):
         return redact(value)
-    if _is_mapping(value):
+    if is_mapping(value):
         return {redacted(name): redacted(item) for name, item in value.items()}
     if _is_sequence(value):
         return [redacted(item) for item in value]
@@ -138,7 +140,7 @@ def _secrets(value: Any) -> Iterable[str]:
     if callable(reveal):
         found: Any = reveal()
         yield found.decode("utf-8", "replace") if isinstance(found, bytes) else str(found)
-    elif _is_mapping(value):
+    elif is_mapping(value):
         for item in value.values():
             yield from _secrets(item)
     elif _is_sequence(value):
@@ -162,10 +164,6 @@ def _alone(form: str) -> str:
         return re.escape(form)
     before, after = r"(?<![^\W_])" if form[0].isalnum() else "", r"(?![^\W_])" if form[-1].isalnum() else ""
     return before + re.escape(form) + after
-
-
-def _is_mapping(value: Any) -> TypeGuard[Mapping[Any, Any]]:
-    return isinstance(value, Mapping)
 
 
 def _is_sequence(value: Any) -> TypeGuard[Iterable[Any]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeGuard
+from typing import TYPE_CHECKING, Any, Final
 
 from penstock.model.errors import SettingError
+from penstock.model.narrowing import is_mapping
 
 if TYPE_CHECKING:
     import yaml
@@ -59,16 +60,12 @@ def parse(raw: bytes, where: str) -> Document:
         raise SettingError(f"{where}: this is no YAML: {error}.") from None
     if body is None:
         return Document({}, {})
-    if not _is_mapping(body) or not isinstance(node, yaml.MappingNode):
+    if not is_mapping(body) or not isinstance(node, yaml.MappingNode):
         kind: str = body.__class__.__name__
         line = node.start_mark.line + 1 if node is not None else 1
         raise SettingError(f"{where}, line {line}: settings are a mapping such as 'lanes: 4', this is a {kind}.")
     lines = {str(name.value): name.start_mark.line + 1 for name, _ in node.value if isinstance(name, yaml.ScalarNode)}
     return Document({str(name): value for name, value in body.items()}, lines)
-
-
-def _is_mapping(value: Any) -> TypeGuard[dict[Any, Any]]:
-    return isinstance(value, dict)
 
 
 def _decoded(raw: bytes, where: str) -> str:

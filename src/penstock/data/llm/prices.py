@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final, Protocol, TypeGuard
+from typing import Any, Final, Protocol
 
 from penstock.model.errors import SettingError
+from penstock.model.narrowing import is_mapping
 
 _MILLION: Final = 1_000_000
 _NAMES: Final = ("input", "output", "cached", "context")
@@ -123,7 +124,7 @@ def own_price(model: str, given: object) -> OwnPrice:
         SettingError: A figure is missing or wrong; the message names it.
     """
     where = f"prices of the model {model!r}"
-    if not _is_mapping(given):
+    if not is_mapping(given):
         raise SettingError(f"{where}: {given!r} is no mapping such as {{'input': 0.40, 'output': 1.60}}.")
     values = given
     unknown = sorted(set(values) - set(_NAMES), key=str)
@@ -143,10 +144,6 @@ def own_price(model: str, given: object) -> OwnPrice:
         cached=paid if cached is None else _dollars(cached, f"{where}: cached"),
         context=context,
     )
-
-
-def _is_mapping(given: object) -> TypeGuard[Mapping[str, Any]]:
-    return isinstance(given, Mapping)
 
 
 def _dollars(value: object, what: str) -> Decimal:

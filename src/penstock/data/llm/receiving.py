@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
 
 from penstock.data.llm.prices import Usage
+from penstock.model.narrowing import is_list
 
 
 @dataclass(slots=True, kw_only=True)
@@ -35,7 +36,7 @@ def of_completion(completion: Any) -> Received:
         ValueError: It is no chat completion.
     """
     choices = getattr(completion, "choices", None)
-    if not _is_list(choices) or not choices:
+    if not is_list(choices) or not choices:
         raise ValueError("it has no choices")
     choice = choices[0]
     message = getattr(choice, "message", None)
@@ -56,7 +57,7 @@ async def of_stream(chunks: AsyncIterator[Any], received: Received) -> None:
     """
     async for chunk in chunks:
         choices = getattr(chunk, "choices", None)
-        if not _is_list(choices):
+        if not is_list(choices):
             raise ValueError("an event of the stream has no choices")
         for choice in choices[:1]:
             delta = getattr(choice, "delta", None)
@@ -91,10 +92,6 @@ def _billed(received: Received, part: Any) -> None:
 def _number(part: Any, name: str) -> int | None:
     value = getattr(part, name, None)
     return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def _is_list(value: object) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)
 
 
 def _text(value: object) -> str:
