@@ -16,8 +16,7 @@ from urllib.parse import quote
 from penstock.model.errors import SettingError
 from penstock.model.narrowing import is_mapping
 from penstock.model.notifying import Notify, parse_notify
-from penstock.model.redaction import learn_environment, learn_url, redact
-from penstock.model.redaction import masked as masked  # noqa: PLC0414 - for those who have it from here
+from penstock.model.redaction import learn_environment, learn_url, masked, redact
 from penstock.model.spelling import did_you_mean
 from penstock.model.yaml_text import LARGEST, Document, parse
 

@@ -37,8 +37,8 @@ def top(
     """Watch what goes on in the ledger; Ctrl-C ends it."""
     import asyncio
 
-    from penstock.config import masked
     from penstock.ledger.watching import Watch
+    from penstock.model.redaction import masked
     from penstock.wiring import find_database, say
 
     found = find_database(settings_for(ctx))

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, SecretStr, ValidationError
 from typing_extensions import TypeVar
 
-from penstock.config import masked
 from penstock.data.llm.bounds import Count, most_input, utf8_bytes, worst_cost
 from penstock.data.llm.failures import Failed, failed
 from penstock.data.llm.prices import PriceTable, Tariff, Usage, tariff
@@ -23,6 +22,7 @@ from penstock.data.llm.receiving import Received, of_completion, of_stream
 from penstock.data.llm.spending import drawn
 from penstock.model.errors import InvalidData, NetworkError, SettingError
 from penstock.model.quota import Quota
+from penstock.model.redaction import masked
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
