@@ -7,6 +7,7 @@ import time
 import pytest
 from pydantic import BaseModel, SecretBytes, SecretStr
 
+from penstock.model.notifying import without_secrets
 from penstock.model.redaction import Redactor, learn_environment, learn_secrets, learn_url, masked, redact, redacted
 
 
@@ -57,6 +58,24 @@ def test_short_secrets_are_words_and_shorter_ones_are_left() -> None:
     redactor = Redactor()
     redactor.learn("abc", "rain", "a-long-secret")
     assert redactor("abc rain training xa-long-secretx") == "abc *** training x***x"
+    redactor = Redactor(shortest=1, distinct=1)
+    redactor.learn("abc", "rain")
+    assert redactor("xabcx training") == "x***x t***ing"
+
+
+@pytest.mark.parametrize(
+    ("address", "said", "safe"),
+    [
+        ("mailto://joe:pw@host.org", "535 xpwx of joe at host.org refused", "535 x***x of joe at host.org refused"),
+        ("mailto://joe:s3cr%20t@h", "'s3cr t', sent as s3cr%20t", "'***', sent as ***"),
+        ("slack://TokenA12/B1234/xyzabc/#all", "POST /B1234/xyzabcd: 404", "POST /B1234/***d: 404"),
+        ("json://host/?key=aTokenOfUse", "no aTokenOfUse at json://host/?key=aTokenOfUse", "no *** at ***"),
+    ],
+)
+def test_an_address_leaves_no_part_of_itself(address: str, said: str, safe: str) -> None:
+    assert without_secrets(said, address) == safe
+    assert Redactor()(said) != safe, "it takes the address to know"
+    assert redact(said) != safe, "what is learnt of an address is not kept for other texts"
 
 
 def test_values_in_records_are_taken_apart() -> None:

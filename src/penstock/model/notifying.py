@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 from penstock.model.attempt import RunEnd
 from penstock.model.errors import SettingError
 from penstock.model.narrowing import is_list, is_mapping
+from penstock.model.redaction import Redactor
 from penstock.model.spelling import did_you_mean
 
 ENDS: Final[tuple[RunEnd, ...]] = get_args(RunEnd)
@@ -97,12 +98,11 @@ def without_secrets(text: str, address: str) -> str:
     parts = urlsplit(address)
     hidden = {address, *parts.path.split("/"), *re.split(r"[&=]", parts.query), parts.netloc.rpartition("@")[0]}
     hidden |= set(parts.netloc.rpartition("@")[0].split(":"))
-    if parts.password:
-        hidden.add(parts.password)
-    for part in sorted({*hidden, *map(unquote, hidden)}, key=len, reverse=True):
-        if len(part) >= _SECRET or (parts.password and part in (parts.password, unquote(parts.password))):
-            text = text.replace(part, "***")
-    return text
+    secret = {part for part in (*hidden, *map(unquote, hidden)) if len(part) >= _SECRET}
+    # What this one knows is taken out of this text alone: a part of an address may be a harmless word elsewhere.
+    known = Redactor(shortest=1, distinct=1)
+    known.learn(*secret, parts.password or "", unquote(parts.password or ""))
+    return known(text)
 
 
 def _check_target(where: str, name: object, address: object) -> None:

@@ -48,9 +48,15 @@ _URL: Final = re.compile(r"^([a-z][a-z0-9+.-]*://[^:/?#@]*):.*@", re.IGNORECASE 
 
 
 class Redactor:
-    """Knows secrets, and takes them out of text. May be used from any thread."""
+    """Knows secrets, and takes them out of text. May be used from any thread.
 
-    def __init__(self) -> None:
+    Args:
+        shortest: Characters; a shorter value is not taken for a secret.
+        distinct: Characters; a shorter value counts only where it is a word by itself.
+    """
+
+    def __init__(self, *, shortest: int = SHORTEST, distinct: int = DISTINCT) -> None:
+        self._shortest, self._distinct = shortest, distinct
         self._guard = threading.Lock()
         self._values: set[str] = set()
         self._forms: set[str] = set()
@@ -58,19 +64,24 @@ class Redactor:
 
     def learn(self, *values: str) -> None:
         """These are secret from now on, as they are, in a URL, and in quotes."""
-        fresh = {form for value in values if len(value.strip()) >= SHORTEST for form in _forms(value)} - self._forms
+        fresh = {
+            form for value in values if len(value.strip()) >= self._shortest for form in _forms(value)
+        } - self._forms
         if fresh:
             with self._guard:
                 self._values.update(values)
                 self._forms |= fresh
                 longest = sorted(self._forms, key=lambda form: (-len(form), form))
-                self._known = re.compile("|".join(map(_alone, longest)))
+                self._known = re.compile("|".join(self._pattern(form) for form in longest))
 
     @property
     def known(self) -> tuple[str, ...]:
         """What was learnt, for a worker process, which must not tell it either."""
         with self._guard:
             return tuple(self._values)
+
+    def _pattern(self, form: str) -> str:
+        return re.escape(form) if len(form) >= self._distinct else _alone(form)
 
     def __call__(self, text: str) -> str:
         """The text without secrets."""
@@ -159,9 +170,7 @@ def _forms(value: str) -> set[str]:
 
 
 def _alone(form: str) -> str:
-    """A pattern of the form; a short one counts only where it is a word by itself."""
-    if len(form) >= DISTINCT:
-        return re.escape(form)
+    """A pattern of the form where it is a word by itself."""
     before, after = r"(?<![^\W_])" if form[0].isalnum() else "", r"(?![^\W_])" if form[-1].isalnum() else ""
     return before + re.escape(form) + after
 
