@@ -18,9 +18,11 @@ from penstock.model.narrowing import is_mapping
 from penstock.model.notifying import Notify, parse_notify
 from penstock.model.redaction import learn_environment, learn_url, masked, redact
 from penstock.model.spelling import did_you_mean
-from penstock.model.yaml_text import LARGEST, Document, parse
+from penstock.model.yaml_text import Document, parse
 
 FILE: Final = "penstock.yaml"
+LARGEST: Final = 256 * 1024
+"""Bytes of that file; settings of a kilobyte are large already."""
 MOST_LANES: Final = 10_000
 LONGEST_GRACE: Final = 7 * 86_400
 LEVELS: Final = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
@@ -136,10 +138,10 @@ def read_file(path: Path) -> Document:
     try:
         with path.open("rb") as file:
             raw = file.read(LARGEST + 1)
-        size = path.stat().st_size
+            size = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise SettingError(f"{path} cannot be read: {error.strerror}.") from None
-    if size > LARGEST:
+    if len(raw) > LARGEST:
         raise SettingError(f"{path} has {size:,} bytes; settings are at most {LARGEST:,}. Is it the right file?")
     return parse(raw, str(path))
 

@@ -1,4 +1,4 @@
-"""YAML that people write, read within bounds: plain values only, no name twice, no file that eats memory or time."""
+"""YAML that people write, read within bounds: plain values only, no name twice, no text that eats memory or time."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from penstock.model.narrowing import is_mapping
 if TYPE_CHECKING:
     import yaml
 
-LARGEST: Final = 256 * 1024
-"""Bytes; settings of a kilobyte are large already."""
 DEEPEST: Final = 32
 MOST: Final = 20_000
 """Values, with those that an alias repeats: ten aliases of ten aliases, nine times over, are a thousand million."""
@@ -31,7 +29,7 @@ def parse(raw: bytes, where: str) -> Document:
     """The mapping that a file holds.
 
     Args:
-        raw: The file, in UTF-8.
+        raw: The file, in UTF-8; whoever reads it bounds its size.
         where: The file's name, for messages.
 
     Raises:
@@ -40,8 +38,6 @@ def parse(raw: bytes, where: str) -> Document:
     import yaml
     from yaml.reader import ReaderError
 
-    if len(raw) > LARGEST:
-        raise SettingError(f"{where} has {len(raw):,} bytes; settings are at most {LARGEST:,}. Is it the right file?")
     text = _decoded(raw, where)
     try:
         loader = _bounded(text)
