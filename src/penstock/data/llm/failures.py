@@ -6,14 +6,12 @@ away. All else may have been billed, and stays at its worst case.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar, Final
 
 from penstock.model.errors import AuthFailed, InvalidData, NetworkError, QuotaSpent, RateLimited, StepError
+from penstock.model.retry_after import retry_after
 from penstock.model.states import ErrorClass
 
 _LONGEST: Final = 500
@@ -103,24 +101,6 @@ def _by_status(error: Any, where: str) -> Failed:
     # A prompt that was read and found unfit is billed by some vendors, as input.
     filtered = code == _FILTERED
     return Failed(error=kind(told), billed=billed or filtered, input_only=filtered)
-
-
-def retry_after(headers: Mapping[str, str]) -> float | datetime | None:
-    """When to ask again by `retry-after-ms` or `Retry-After`: seconds from now, or a time; None where neither says."""
-    for name, factor in (("retry-after-ms", 1000), ("retry-after", 1)):
-        value = headers.get(name)
-        if not value:
-            continue
-        try:
-            seconds = float(value) / factor
-        except ValueError:
-            continue
-        return seconds if math.isfinite(seconds) and seconds >= 0 else None
-    try:
-        at = parsedate_to_datetime(headers.get("retry-after") or "")
-    except ValueError:
-        return None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _root(error: BaseException) -> BaseException:

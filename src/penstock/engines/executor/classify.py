@@ -9,12 +9,12 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from penstock.model.attempt import Instant
 from penstock.model.errors import DefinitionError, NoData, QuotaSpent, RateLimited, SettingError, StepError
 from penstock.model.redaction import redact
+from penstock.model.retry_after import retry_after
 from penstock.model.states import ErrorClass
 
 BY_NAME: Final[Mapping[str, ErrorClass]] = {
@@ -123,17 +123,8 @@ def _status(error: BaseException) -> int | None:
 
 def _retry_after(error: BaseException, now: Instant) -> Instant | None:
     headers: Any = getattr(getattr(error, "response", None), "headers", None)
-    value = headers.get("Retry-After") if headers is not None else None
-    if not value:
-        return None
-    try:
-        return Instant(now + float(value))
-    except ValueError:
-        pass  # not seconds: a date, by RFC 9110
-    try:
-        return Instant(parsedate_to_datetime(value).timestamp())
-    except ValueError:
-        return None
+    again = None if headers is None else retry_after(headers)
+    return None if again is None else instant(again, now)
 
 
 def instant(value: float | timedelta | datetime, now: Instant) -> Instant:
