@@ -115,14 +115,22 @@ def amount(value: object, what: str) -> Decimal:
     Raises:
         DefinitionError: It is none.
     """
-    try:
-        number = Decimal(str(value)) if isinstance(value, int | float | str | Decimal) else Decimal("nan")
-    except InvalidOperation:
-        number = Decimal("nan")
-    if isinstance(value, bool) or not number.is_finite() or number < 0:
+    number = exact(value)
+    if number is None:
         msg = f"{what}={value!r} is no amount; it is a number, 0 or more."
         raise DefinitionError(msg)
     return number
+
+
+def exact(value: object) -> Decimal | None:
+    """The value as an exact number of 0 or more, by way of its text, so that 0.1 is 0.1; None if it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        return None
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() and number >= 0 else None
 
 
 def price(cost: Number | str, quotas: Sequence[Quota]) -> list[Decimal]:

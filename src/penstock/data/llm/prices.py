@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final, Protocol
 
 from penstock.model.errors import SettingError
 from penstock.model.narrowing import is_mapping
+from penstock.model.quota import exact
 
 _MILLION: Final = 1_000_000
 _NAMES: Final = ("input", "output", "cached", "context")
@@ -147,11 +148,7 @@ def own_price(model: str, given: object) -> OwnPrice:
 
 
 def _dollars(value: object, what: str) -> Decimal:
-    try:
-        # By way of its text, so that 0.1 of a YAML file is 0.1.
-        number = Decimal(str(value)) if isinstance(value, int | float | str | Decimal) else Decimal("nan")
-    except InvalidOperation:
-        number = Decimal("nan")
-    if isinstance(value, bool) or not number.is_finite() or number < 0:
+    number = exact(value)
+    if number is None:
         raise SettingError(f"{what}={value!r} is no price; it is US dollars per million tokens, 0 or more.")
     return number
