@@ -202,6 +202,7 @@ HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
     ],
     "notices.batch_runs": [(10 * 8, {"batch": BATCH, "limit": 10})],
     "notices.refused": [(0, {"app": "big", "target": "mail", "error": "e", "wait": 30.0})],
+    "notices.let_target_go": [(0, {"app": "big", "target": "mail"})],
     "notices.drop_target": [(0, {"app": "big", "target": "mail"})],
     "watching.now": [(0, {})],
     "watching.pipelines": [(3 * (2_000 + 10_001), {})],

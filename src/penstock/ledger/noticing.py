@@ -35,6 +35,9 @@ class Noticing(Connected):
         if not taken:
             return None
         (marked,) = await self.rows(sql["mark_batch"], **place, batch=batch)
+        if not marked["total"]:  # it was told while we waited for its row
+            await self.rows(sql["let_target_go"], **place)
+            return None
         counts = await self.rows(sql["batch_counts"], batch=batch)
         runs = await self.rows(sql["batch_runs"], batch=batch, limit=NAMED)
         return Batch(

@@ -38,6 +38,9 @@ where t.app = %(app)s and t.target = %(target)s and t.next_at <= clock_timestamp
   where %(whole)s or o.at <= clock_timestamp() - %(collect)s * interval '1 s')
 returning t.tries;
 
+-- name: let_target_go
+update penstock.notice_targets set next_at = clock_timestamp() where app = %(app)s and target = %(target)s;
+
 -- name: mark_batch
 with marked as (
   update penstock.notices n set batch = %(batch)s where n.app = %(app)s and n.target = %(target)s returning n.at
