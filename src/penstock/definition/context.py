@@ -13,6 +13,7 @@ from uuid import UUID
 
 from typing_extensions import TypeVar
 
+from penstock.model.quality import Issue
 from penstock.model.quota import Number, Quota
 from penstock.model.results import Outcome
 from penstock.model.values import Day
@@ -110,6 +111,16 @@ class Context(Protocol[U]):
 
     def count(self, *, read: int = 0, written: int = 0, filtered: int = 0, failed: int = 0, bytes: int = 0) -> None:  # noqa: A002
         """Add to the step's counts of records (and bytes)."""
+
+    def measure(self, *, total: int, valid: int, issues: Sequence[Issue] = (), table: str | None = None) -> None:
+        """Say what the step found of its records' quality; kept with the step's record, and made into the score.
+
+        Args:
+            total: How many records were looked at; 0 where issues alone are told.
+            valid: How many of them are valid.
+            issues: What is wrong with the others, by type.
+            table: Where they are, or would have gone.
+        """
 
     def fail(self, unit: U, error: Exception) -> None:
         """Fail one unit of a batch and keep the rest."""

@@ -11,6 +11,7 @@ from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar, cast, overload
 from typing_extensions import TypedDict, Unpack
 from typing_extensions import TypeVar as DefaultTypeVar
 
+from penstock.definition.cron import check_cron
 from penstock.definition.costs import Cost, check_costs
 from penstock.definition.step import AsyncStep, PlainStep, Retries, Step, StepDecorator
 from penstock.definition.units import UnitType
@@ -37,9 +38,10 @@ class PipelineOptions(TypedDict, Generic[U], total=False):
     order: str | Sequence[str]
     date: str
     org: str
-    instance: str
+    instance: str | tuple[str, str]
     cost: Mapping[Quota, Cost]
     batch: int
+    schedule: str
     after: Pipeline[Any] | Sequence[Pipeline[Any]]
     timezone: str
     params: type[Any]
@@ -61,13 +63,16 @@ class Pipeline(Generic[U]):
         lane: The field whose equal values must not overlap, or `(space, field)` to share lanes between pipelines.
         order: Fields, `-` before one for descending.
         date: The field that a plan's `start` and `end` bound.
-        org: The field that scopes tenants; checked, and used once there is an API.
-        instance: The field that shows as `pipeline_id` in the API; likewise.
+        org: The field that scopes tenants: who may see only one organization sees the runs whose units say so.
+        instance: The field that shows as `pipeline_id` in the API, alone or with the one that is its name:
+            `("feed_id", "name")`.
         cost: What one unit costs, by quota: an amount, or the name of a field that holds a number, or text that names
             operations of the quota joined by `+`. Plans are priced and admitted by it.
         batch: How many units of one lane a run carries at most.
-        after: Planned when a plan of that pipeline is done; kept, and used once there is a service.
-        timezone: For dates.
+        schedule: A cron expression: planned and applied at its times while `penstock serve` is there. A time that was
+            missed loses nothing, since the gap is still there.
+        after: Planned when a plan of that pipeline is done, by `penstock serve` as well.
+        timezone: Of the schedule, and of dates.
         params: The class of what a trigger may say.
         retry: A `Retry` for network, timeout and unknown failures, or one per class of error.
         timeout: Seconds a run may take from its first start.
@@ -98,9 +103,10 @@ class Pipeline(Generic[U]):
         order: str | Sequence[str] = (),
         date: str | None = None,
         org: str | None = None,
-        instance: str | None = None,
+        instance: str | tuple[str, str] | None = None,
         cost: Mapping[Quota, Cost] | None = None,
         batch: int = 1,
+        schedule: str | None = None,
         after: Pipeline[Any] | Sequence[Pipeline[Any]] = (),
         timezone: str | None = None,
         params: type[Any] | None = None,
@@ -119,7 +125,9 @@ class Pipeline(Generic[U]):
         check_name(f"Pipeline({name!r}), the lanes' space", self.space)
         self.order = (order,) if isinstance(order, str) else tuple(order)
         self.date = "day" if date is None and unit is Day else date
-        self.org, self.instance, self.timezone = org, instance, timezone
+        self.org, self.timezone = org, timezone
+        self.instance, self.instance_name = (instance, None) if isinstance(instance, str | None) else instance
+        self.schedule = None if schedule is None else check_cron(name, schedule)
         self.cost: dict[Quota, Cost] = check_costs(name, self.units, cost or {})
         self.after = (after,) if isinstance(after, Pipeline) else tuple(after)
         self.retry, self.version = retry, version
@@ -132,7 +140,7 @@ class Pipeline(Generic[U]):
             "order": [o.lstrip("-") for o in self.order],
             "date": [self.date],
             "org": [org],
-            "instance": [instance],
+            "instance": [self.instance, self.instance_name],
         }
         for role, names in roles.items():
             for field in names:

@@ -53,6 +53,8 @@ def attempt_json(record: AttemptRecord) -> str:
         text += f',"output":{clean_json(record.output)}'
     if record.counts is not None:
         text += f',"counts":{record.counts}'
+    if record.quality is not None:
+        text += f',"quality":{clean_json(record.quality)}'
     if record.fresh:
         text += ',"fresh":true'
     return text + "}"
@@ -75,7 +77,8 @@ def call_json(record: CallRecord) -> str:
         }
     )
     output = "null" if record.output is None else clean_json(record.output)
-    return f'{plain[:-1]},"output":{output},"counts":{record.counts or "null"}}}'
+    quality = "" if record.quality is None else f',"quality":{clean_json(record.quality)}'
+    return f'{plain[:-1]},"output":{output},"counts":{record.counts or "null"}{quality}}}'
 
 
 def wait_json(record: WaitRecord) -> str:

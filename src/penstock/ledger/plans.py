@@ -28,8 +28,16 @@ class Plans(Connected):
         sql = load("plans")
         with translated():
             async with self.pool.connection() as connection:
+                org, instance, name = query.roles
                 row = await _one(
-                    connection, sql["ensure_pipeline"], app=query.app, pipeline=query.pipeline, space=query.space
+                    connection,
+                    sql["ensure_pipeline"],
+                    app=query.app,
+                    pipeline=query.pipeline,
+                    space=query.space,
+                    org=org,
+                    instance=instance,
+                    instance_name=name,
                 )
                 pipeline = int(row["pipeline_id"])
                 shape = await _one(
@@ -183,7 +191,9 @@ class Plans(Connected):
         rows = await self.rows(load("plans")["gaps"], plan=plan, after=after, limit=limit)
         return [_gap(row) for row in rows]
 
-    async def apply(self, plan: PlanId, *, triggered_by: str, copy_from: RunId | None = None) -> Applied:
+    async def apply(
+        self, plan: PlanId, *, triggered_by: str, copy_from: RunId | None = None, parallel: int | None = None
+    ) -> Applied:
         """Make runs of an open plan; see `ports.ledger`."""
         sql = load("plans")
         rows = await self.rows(sql["plan"], plan=plan)
@@ -200,6 +210,7 @@ class Plans(Connected):
             triggered_by=triggered_by,
             engine="local",
             copy_from=copy_from,
+            parallel=parallel,
         )
         dropped = {"taken by another": done[0]["taken"], "changed since planned": done[0]["changed"]}
         return Applied(plan=plan, runs=done[0]["runs"], dropped={k: v for k, v in dropped.items() if v})

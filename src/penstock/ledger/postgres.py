@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from penstock.ledger.control import Control
 from penstock.ledger.noticing import Noticing
@@ -11,14 +11,16 @@ from penstock.ledger.overriding import Overriding
 from penstock.ledger.plans import Plans
 from penstock.ledger.queries import load
 from penstock.ledger.reading import Reading
+from penstock.ledger.service import Serving
 from penstock.ledger.text import clean, clean_json
 from penstock.ledger.worker import PostgresWorker
 from penstock.model.attempt import PlanId, RunId
 from penstock.model.redaction import redacted
+from penstock.model.states import EventType
 from penstock.ports.records import Applied, LogRecord
 
 
-class PostgresLedger(Plans, Reading, Control, Overriding, Noticing):
+class PostgresLedger(Plans, Reading, Control, Overriding, Noticing, Serving):
     """See `ports.ledger.Ledger`; open it before use, close it after.
 
     Args:
@@ -26,15 +28,17 @@ class PostgresLedger(Plans, Reading, Control, Overriding, Noticing):
         size: Connections in the pool at most.
     """
 
-    async def apply(self, plan: PlanId, *, triggered_by: str, copy_from: RunId | None = None) -> Applied:
+    async def apply(
+        self, plan: PlanId, *, triggered_by: str, copy_from: RunId | None = None, parallel: int | None = None
+    ) -> Applied:
         """Make runs, and tell whoever waits for work."""
-        applied = await super().apply(plan, triggered_by=triggered_by, copy_from=copy_from)
+        applied = await super().apply(plan, triggered_by=triggered_by, copy_from=copy_from, parallel=parallel)
         await self.notify("work")
         return applied
 
-    async def open_worker(self, app: str, name: str) -> PostgresWorker:
+    async def open_worker(self, app: str, name: str, events: Collection[EventType] = ()) -> PostgresWorker:
         """Take a lease for this process."""
-        return await PostgresWorker.open(self, app, name)
+        return await PostgresWorker.open(self, app, name, events)
 
     async def insert_logs(self, records: Sequence[LogRecord], dropped: int) -> None:
         """Write what handlers said; the last row says how many had no room."""

@@ -66,7 +66,7 @@ class Reading(Connected):
                 f" where q.app = %(app)s{named} and u.key_hash = md5(%(key)s)::uuid))))"
             )
         if states:
-            conditions.append(_state_condition(states))
+            conditions.append(state_condition(states))
         if since is not None:
             conditions.append("r.created_at >= %(since)s")
         if before is not None:
@@ -141,9 +141,11 @@ class Reading(Connected):
         return RunId(self.number(KIND_RUN, uuid))
 
 
-def _state_condition(states: Sequence[str]) -> str:
+def state_condition(states: Sequence[str]) -> str:
     """Failed runs have an index of their own, live ones a small table."""
     wanted = set(states)
+    if wanted == {"failed", "cancelled"}:
+        return "r.state in ('failed', 'cancelled')"
     if wanted <= {"failed", "partial"}:
         return "r.failed_at is not null and r.state = any(%(states)s)"
     if wanted <= {"running", "waiting"}:

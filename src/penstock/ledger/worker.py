@@ -69,11 +69,10 @@ class PostgresWorker:
         self._hangs_up = asyncio.create_task(self._hang_up_when_lost(), name="penstock-hang-up")
 
     @classmethod
-    async def open(cls, ledger: PostgresLedger, app: str, name: str) -> PostgresWorker:
+    async def open(cls, ledger: PostgresLedger, app: str, name: str, events: Collection[EventType]) -> PostgresWorker:
         """Take a lease."""
-        rows = await ledger.rows(
-            load("work")["open_process"], app=app, name=name, host=host_name(), pid=os.getpid(), lease=LEASE
-        )
+        binds = {"app": app, "name": name, "host": host_name(), "pid": os.getpid(), "lease": LEASE}
+        rows = await ledger.rows(load("work")["open_process"], **binds, events=sorted(events))
         return cls(ledger, app, ProcessId(rows[0]["process_id"]), rows[0]["now"])
 
     @property

@@ -105,6 +105,7 @@ async def plan_query(
         one_run=ask.one_run,
         wanted_name=wanted_name,
         unit_name=pipeline.unit.__name__,
+        roles=(pipeline.org, pipeline.instance, pipeline.instance_name),
         costs=tuple(unit_costs(pipeline.name, pipeline.units, pipeline.cost)),
     )
 

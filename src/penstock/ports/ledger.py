@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from decimal import Decimal
@@ -12,6 +12,7 @@ from uuid import UUID
 from penstock.model.attempt import Instant, PlanId, RunId, UnitId
 from penstock.model.override import Override
 from penstock.model.quota import Quota
+from penstock.model.states import EventType
 from penstock.ports.records import (
     Applied,
     AttemptRecord,
@@ -212,8 +213,12 @@ class Ledger(Protocol):
         """A page of an open plan's gaps whose position is above `after`."""
         ...
 
-    async def apply(self, plan: PlanId, *, triggered_by: str, copy_from: RunId | None = None) -> Applied:
+    async def apply(
+        self, plan: PlanId, *, triggered_by: str, copy_from: RunId | None = None, parallel: int | None = None
+    ) -> Applied:
         """Make runs of an open plan; a second time it answers with what the first did.
+
+        With `parallel`, no more of its runs than these are at work at once, whoever carries them.
 
         With `copy_from`, a plan of one run takes over the completed steps of that run, if units, versions and shape
         are the same.
@@ -333,8 +338,8 @@ class Ledger(Protocol):
         """Let so many connections be used at once, as far as the server can bear it."""
         ...
 
-    async def open_worker(self, app: str, name: str) -> Worker:
-        """Take a lease for this process."""
+    async def open_worker(self, app: str, name: str, events: Collection[EventType] = ()) -> Worker:
+        """Take a lease for this process. Of `events`, what happens in it is told to the outbox."""
         ...
 
     def run_id(self, uuid: UUID) -> RunId:

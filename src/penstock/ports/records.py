@@ -34,6 +34,7 @@ class PlanQuery:
     `wanted` is SQL text or the units themselves, already in order. `existing` is SQL text, or None for what the ledger
     knows as completed. `binds` are the values of both queries' `%(name)s`. `where` are values that fields of the unit
     must have, `keys` the canonical keys that the plan is narrowed to.
+    `roles` are the unit's fields that say organization, instance and the instance's name.
     """
 
     app: str
@@ -61,6 +62,7 @@ class PlanQuery:
     wanted_name: str = "wanted"
     unit_name: str = "unit"
     costs: tuple[UnitCost, ...] = ()
+    roles: tuple[str | None, str | None, str | None] = (None, None, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +168,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRecord:
-    """One attempt, opened or ended. `elapsed` is seconds since it began; `output` and `counts` are JSON text.
+    """One attempt, opened or ended. `elapsed` is seconds since it began; `output`, `counts` and `quality` are JSON text.
 
     `ended` is the order of the outcomes of its run, None while it is open. `fresh` says that it ends a row of losses.
     """
@@ -186,6 +188,7 @@ class AttemptRecord:
     reason: WaitReason | None = None
     output: str | None = None
     counts: str | None = None
+    quality: str | None = None
     fresh: bool = False
 
 
@@ -202,6 +205,7 @@ class CallRecord:
     not_before: Instant | None = None
     output: str | None = None
     counts: str | None = None
+    quality: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,9 @@ from uuid import UUID, uuid4
 
 from penstock.definition.context import Context
 from penstock.definition.step import Step
+from penstock.engines.executor.measuring import metrics
 from penstock.engines.executor.spending import RunningDraw
+from penstock.model.quality import Issue
 from penstock.model.quota import Number, Quota, price
 from penstock.model.results import Outcome
 
@@ -88,6 +90,14 @@ class _DirectContext(Generic[U]):
 
     def count(self, *, read: int = 0, written: int = 0, filtered: int = 0, failed: int = 0, bytes: int = 0) -> None:  # noqa: A002
         """Nobody adds up."""
+
+    def measure(self, *, total: int, valid: int, issues: Sequence[Issue] = (), table: str | None = None) -> None:
+        """Nobody keeps it, but what does not fit is refused.
+
+        Raises:
+            InvalidData: There are more valid records than records.
+        """
+        metrics(total=total, valid=valid, issues=issues, table=table)
 
     def fail(self, unit: U, error: Exception) -> None:
         """Raise it, as in a run of one unit.

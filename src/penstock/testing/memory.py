@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from uuid import UUID
 
 from penstock.model.attempt import PlanId, ProcessId, RunId
 from penstock.model.override import Override
+from penstock.model.states import EventType
 from penstock.ports.records import Applied, QuotaUse
 from penstock.testing.memory_gaps import Existing
 from penstock.testing.memory_plans import Plans
@@ -50,9 +51,11 @@ class MemoryLedger(Plans, Reading):
     async def close(self) -> None:
         """Nothing is kept."""
 
-    async def apply(self, plan: PlanId, *, triggered_by: str, copy_from: RunId | None = None) -> Applied:
+    async def apply(
+        self, plan: PlanId, *, triggered_by: str, copy_from: RunId | None = None, parallel: int | None = None
+    ) -> Applied:
         """Make runs, and tell whoever waits for work."""
-        applied = await super().apply(plan, triggered_by=triggered_by, copy_from=copy_from)
+        applied = await super().apply(plan, triggered_by=triggered_by, copy_from=copy_from, parallel=parallel)
         self._tell()
         return applied
 
@@ -104,8 +107,8 @@ class MemoryLedger(Plans, Reading):
     async def make_room(self, size: int) -> None:
         """There are no connections to make room for."""
 
-    async def open_worker(self, app: str, name: str) -> MemoryWorker:  # noqa: ARG002 - memory shows no names
-        """Take a lease."""
+    async def open_worker(self, app: str, name: str, events: Collection[EventType] = ()) -> MemoryWorker:  # noqa: ARG002 - memory shows no names
+        """Take a lease. Of events, memory tells the ends of runs, as their records say."""
         process = ProcessId(len(self.tables.processes) + 1)
         self.tables.processes[process] = Process(process, app)
         worker = MemoryWorker(self, app, process)

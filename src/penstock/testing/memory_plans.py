@@ -134,12 +134,20 @@ class Plans:
             for item in items[:limit]
         ]
 
-    async def apply(self, plan: PlanId, *, triggered_by: str, copy_from: RunId | None = None) -> Applied:  # noqa: ARG002 - memory tells nobody who did it
+    async def apply(
+        self,
+        plan: PlanId,
+        *,
+        triggered_by: str,  # noqa: ARG002 - memory tells nobody who did it
+        copy_from: RunId | None = None,
+        parallel: int | None = None,
+    ) -> Applied:
         """Make runs of an open plan."""
         found = self.tables.found_plan(plan)
         if found.state == "discarded":
             raise Conflict(f"Plan {plan} was discarded; plan again.")
         if found.state == "open":
+            found.parallel = parallel
             self._apply(found, copy_from)
         return Applied(plan=plan, runs=found.run_count, dropped={k: v for k, v in found.dropped.items() if v})
 

@@ -217,6 +217,7 @@ class Plan:
     cost: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
     deferred: list[tuple[str, int, datetime | None]] = field(default_factory=list[tuple[str, int, datetime | None]])
     window_ends: float | None = None
+    parallel: int | None = None
     runs: list[RunId] = field(default_factory=list[RunId])
 
 

@@ -61,7 +61,7 @@ class Movement:
 
     def _admitted(self, process: ProcessId, lane: Lane, run: Run) -> Claimed | None:
         """Claim the run, unless it does not fit its quota: then it is scheduled for when it may."""
-        until = self.budgets.admit(run)
+        until = self._too_wide(run) or self.budgets.admit(run)
         if until is None:
             return self._take(process, lane, run)
         run.state, run.process, run.held = "scheduled", None, True
@@ -70,6 +70,15 @@ class Movement:
         lane.fence += 2
         self.tables.due(lane, self.tables.clock() - credit(5))
         return None
+
+    def _too_wide(self, run: Run) -> float | None:
+        """When to look again, for a run whose plan has as many at work as it may."""
+        if run.plan.parallel is None or run.cancel_requested:
+            return None
+        others = (self.tables.runs[number] for number in run.plan.runs if number != run.id)
+        if sum(other.state == "running" for other in others) < run.plan.parallel:
+            return None
+        return self.tables.clock() + 1.0
 
     def _take(self, process: ProcessId, lane: Lane, run: Run) -> Claimed:
         run.state, run.process, run.wait_reason, run.not_before = "running", process, None, None

@@ -18,8 +18,10 @@ from pydantic import TypeAdapter
 from penstock.definition.step import Step
 from penstock.engines.executor.carried import Carried, Slot, UnitFailure, units_of
 from penstock.engines.executor.classify import classify
+from penstock.engines.executor.measuring import metrics
 from penstock.engines.executor.spending import RunningDraw, settled_together
 from penstock.model.errors import DefinitionError, LeaseLost
+from penstock.model.quality import Issue
 from penstock.model.quota import Number, Quota
 from penstock.model.redaction import redact
 from penstock.model.results import Outcome
@@ -49,6 +51,7 @@ class RunningContext:
         self._executor, self._run, self._step, self._slot = executor, run, step, slot
         self.attempt = attempt
         self.counts: dict[str, int] = {}
+        self.metrics: list[str] = []
         self.failed: dict[int, UnitFailure] = {}
         self._log: FilteringBoundLogger | None = None
         self._kept: dict[str, str] | None = None
@@ -111,6 +114,10 @@ class RunningContext:
             if number:
                 self.counts[name] = self.counts.get(name, 0) + number
 
+    def measure(self, *, total: int, valid: int, issues: Sequence[Issue] = (), table: str | None = None) -> None:
+        """Keep what was found of the records' quality for the step's record."""
+        self.metrics += metrics(total=total, valid=valid, issues=issues, table=table)
+
     def fail(self, unit: Any, error: Exception) -> None:
         """Take one unit out of the batch.
 
@@ -171,6 +178,11 @@ class RunningContext:
         """Draw from a quota."""
         quotas = [quota] if isinstance(quota, Quota) else list(quota)
         return self._executor.spender.spend(self._run, self._step, quotas, cost)
+
+    @property
+    def quality_json(self) -> str | None:
+        """What was measured, as a JSON array; None when nothing was."""
+        return f"[{','.join(self.metrics)}]" if self.metrics else None
 
     @property
     def counts_json(self) -> str | None:

@@ -172,7 +172,7 @@ class Executor:
             result = Result("done", output=text, failed=context.failed)
         finally:
             done()
-        result.counts = context.counts_json
+        result.counts, result.quality = context.counts_json, context.quality_json
         if result.state == "done" and transaction is not None and transaction.used:
             result.transaction = transaction
         else:
@@ -273,6 +273,7 @@ class Executor:
             not_before=failure.not_before if failure else None,
             output=result.output,
             counts=result.counts,
+            quality=result.quality,
         )
         if result.transaction is not None:
             try:
@@ -315,6 +316,7 @@ class Executor:
             reason="quota" if result.state == "held" else None,
             output=result.output,
             counts=result.counts,
+            quality=result.quality,
             fresh=run.losses > 0,
         )
         calls = [] if result.recorded else [self._failed_call(run, no, why) for no, why in result.failed.items()]

@@ -14,7 +14,7 @@ from penstock.ports.ledger import StepTransaction
 class Result:
     """What a call came to, before it is recorded."""
 
-    __slots__ = ("counts", "error", "failed", "failure", "output", "recorded", "state", "transaction")
+    __slots__ = ("counts", "error", "failed", "failure", "output", "quality", "recorded", "state", "transaction")
 
     def __init__(
         self,
@@ -30,6 +30,7 @@ class Result:
         self.state: AttemptState = state
         self.output, self.error, self.failure = output, error, failure
         self.failed, self.recorded, self.counts = dict(failed or {}), recorded, counts
+        self.quality: str | None = None
         self.transaction: StepTransaction | None = None
 
 

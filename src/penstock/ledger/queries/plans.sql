@@ -6,8 +6,10 @@ with s as (
   insert into penstock.spaces (app, name) values (%(app)s, %(space)s)
   on conflict (app, name) do update set name = excluded.name returning space_id
 )
-insert into penstock.pipelines (app, name, space_id) select %(app)s, %(pipeline)s, space_id from s
-on conflict (app, name) do update set space_id = excluded.space_id
+insert into penstock.pipelines (app, name, space_id, org_field, instance_field, instance_name_field)
+select %(app)s, %(pipeline)s, space_id, %(org)s, %(instance)s, %(instance_name)s from s
+on conflict (app, name) do update set space_id = excluded.space_id, org_field = excluded.org_field,
+  instance_field = excluded.instance_field, instance_name_field = excluded.instance_name_field
 returning pipeline_id, space_id;
 
 -- name: ensure_shape
@@ -54,7 +56,8 @@ from penstock.plan_items i join penstock.plans p using (plan_id) left join penst
 where i.plan_id = %(plan)s and i.position > %(after)s order by i.position limit %(limit)s;
 
 -- name: apply
-select runs, taken, changed from penstock.apply_plan(%(plan)s, %(shape)s, %(triggered_by)s, %(engine)s, %(copy_from)s);
+select runs, taken, changed from penstock.start_plan(%(plan)s, %(shape)s, %(triggered_by)s, %(engine)s, %(copy_from)s,
+  %(parallel)s);
 
 -- name: discard
 with p as (update penstock.plans set state = 'discarded' where plan_id = %(plan)s and state = 'open' returning plan_id),

@@ -1,8 +1,8 @@
 -- What a process at work asks.
 
 -- name: open_process
-insert into penstock.processes (app, name, host, pid, lease_until)
-values (%(app)s, %(name)s, %(host)s, %(pid)s, clock_timestamp() + %(lease)s * interval '1 s')
+insert into penstock.processes (app, name, host, pid, lease_until, events)
+values (%(app)s, %(name)s, %(host)s, %(pid)s, clock_timestamp() + %(lease)s * interval '1 s', %(events)s)
 returning process_id, extract(epoch from clock_timestamp())::float8 as now;
 
 -- name: renew

@@ -1,0 +1,87 @@
+-- What a service asks: executions, quality, triggers, schedules.
+
+-- name: executions
+-- Newest first, found by the instance, the organization, the pipeline or the number; see ledger/service.py.
+select v.number as id, v.id as uuid, v.pipeline, coalesce(v.instance, penstock.public_id(3, q.pipeline_id)::text) as pipeline_id,
+  coalesce(v.instance_name, v.pipeline) as pipeline_name, v.org, v.state, v.created_at, v.started_at, v.finished_at, v.seconds,
+  v.error_class, v.error, v.plan, v.units
+from penstock.v1_runs v join penstock.pipelines q on q.app = v.app and q.name = v.pipeline
+where v.number in (
+    select r.run_id from penstock.runs r
+    where /* conditions */ order by r.run_id desc limit %(limit)s)
+order by v.number desc;
+
+-- name: layers
+select s.run_number as run, s.step, s.state, coalesce(s.attempts, 0) as attempts, s.seconds, s.output, s.error,
+  coalesce(s.counts, (
+    select jsonb_object_agg(y.name, y.n) from (
+      select c.key as name, sum(c.value::bigint) as n from penstock.calls k cross join lateral json_each_text(k.counts) c
+      where k.run_id = s.run_number and k.step = s.step group by 1) y), '{}') as counts
+from penstock.v1_steps s where s.run_number = any(%(runs)s) order by s.run_number, s.place;
+
+-- name: pipeline_of
+select q.name from penstock.pipelines q where q.app = %(app)s and penstock.public_id(3, q.pipeline_id) = %(public)s;
+
+-- name: quality
+select x.pipeline, x.pipeline_id, x.pipeline_name, coalesce(sum(x.n) filter (where x.metric_type = 'total_records'), 0)::bigint as total,
+  coalesce(sum(x.n) filter (where x.metric_type = 'valid_records'), 0)::bigint as valid,
+  coalesce(json_object_agg(x.metric_type, x.n) filter (where x.metric_type not in ('total_records', 'valid_records')), '{}') as issues
+from (
+  select q.name as pipeline, coalesce(r.instance, penstock.public_id(3, q.pipeline_id)::text) as pipeline_id,
+    coalesce(max(r.instance_name), q.name) as pipeline_name, m.metric_type, sum(m.count) as n
+  from penstock.quality_metrics m join penstock.runs r using (run_id) join penstock.pipelines q using (pipeline_id)
+  where m.at >= %(since)s and q.app = %(app)s and (%(org)s::text is null or r.org = %(org)s)
+  group by q.name, 2, m.metric_type) x
+group by 1, 2, 3 order by 3, 2;
+
+-- name: holder
+select min(a.run_id) as run_id from penstock.active a join penstock.units u using (unit_id) join penstock.pipelines q using (pipeline_id)
+where q.app = %(app)s and q.name = %(pipeline)s and u.unit::jsonb @> %(where)s::jsonb
+  and (%(keys)s::text[] is null or u.key = any(%(keys)s))
+  and (%(day)s::text is null or ((%(first)s::date is null or (u.unit ->> %(day)s)::timestamptz::date >= %(first)s::date)
+    and (%(last)s::date is null or (u.unit ->> %(day)s)::timestamptz::date <= %(last)s::date)));
+
+-- name: skip
+select penstock.skip_plan(%(plan)s, %(triggered_by)s, %(org)s, %(instance)s, %(instance_name)s) as run_id;
+
+-- name: first_run
+select min(run_id) as run_id from penstock.runs where plan_id = %(plan)s;
+
+-- name: set_schedules
+with n as (
+  select * from json_to_recordset(%(schedules)s) i(pipeline text, cron text, timezone text, next_at timestamptz)
+), gone as (
+  delete from penstock.schedules s where s.app = %(app)s and not exists (select from n where n.pipeline = s.pipeline)
+)
+insert into penstock.schedules (app, pipeline, cron, timezone, next_at) select %(app)s, pipeline, cron, timezone, next_at from n
+on conflict (app, pipeline) do update set cron = excluded.cron, timezone = excluded.timezone,
+  next_at = case when (schedules.cron, schedules.timezone) = (excluded.cron, excluded.timezone) then schedules.next_at
+    else excluded.next_at end;
+
+-- name: schedules
+select pipeline, cron, timezone, next_at, last_at, last_plan, error, paused from penstock.v1_schedules where app = %(app)s
+order by pipeline;
+
+-- name: due
+select v.pipeline, v.cron, v.timezone, v.next_at, v.last_at, v.last_plan, v.error, v.paused, clock_timestamp() as now
+from penstock.v1_schedules v where v.app = %(app)s and v.next_at <= clock_timestamp() order by v.next_at;
+
+-- name: take_tick
+-- Whoever finds the time that it saw is the one.
+update penstock.schedules set last_at = next_at, next_at = %(next_at)s
+where app = %(app)s and pipeline = %(pipeline)s and next_at = %(seen)s returning pipeline;
+
+-- name: ticked
+update penstock.schedules set last_plan_id = coalesce(%(plan)s, last_plan_id), error = %(error)s
+where app = %(app)s and pipeline = %(pipeline)s;
+
+-- name: take_done
+with d as materialized (
+  select p.plan_id, q.name from penstock.pipelines q join penstock.plans p using (pipeline_id)
+  where q.app = %(app)s and p.state = 'applied' and p.followed_at is null and penstock.plan_done(p.plan_id)
+  order by p.plan_id limit 1000 for update of p skip locked
+), f as (
+  update penstock.plans p set followed_at = clock_timestamp() from d where p.plan_id = d.plan_id and p.followed_at is null
+  returning d.name
+)
+select distinct name from f order by name;
