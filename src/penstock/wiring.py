@@ -19,7 +19,7 @@ from penstock.model.errors import SettingError
 from penstock.model.notifying import Notify
 from penstock.model.printable import folder_name
 from penstock.model.redaction import learn_secrets, redact
-from penstock.model.states import EventType
+from penstock.model.states import KEPT_EVENTS, EventType
 from penstock.operations.client import Client
 from penstock.operations.delivering import Deliveries
 from penstock.operations.noticing import Notices
@@ -124,9 +124,19 @@ async def client_on(
     settings: Settings,
     ledger: Any,
     handlers: Mapping[EventType, Sequence[Callable[..., Any]]],
+    told: frozenset[EventType] = frozenset(),
 ) -> AsyncGenerator[Client]:
-    """A client on an open ledger, with the local engine behind it."""
+    """A client on an open ledger, with the local engine behind it.
+
+    Args:
+        registry: The app's definition.
+        settings: The settings that hold.
+        ledger: The ledger.
+        handlers: What the app wants called after events.
+        told: Events that somebody else wants as well, such as those who look at a service's stream.
+    """
     resources = Resources(registry, lambda: user_settings(registry.settings or object, settings))
+    wanted = frozenset(handlers) | told
     notices = None if settings.notify is None else notices_on(registry.name, ledger, settings.notify)
     before = None if notices is None else notices.collect
     deliveries = Deliveries(registry.name, ledger, resources.call, handlers, before)
@@ -138,7 +148,7 @@ async def client_on(
         await ledger.make_room((slots or settings.lanes) + 6)
         shapes = {name: await client.overrides.shape(registry.pipelines[name]) for name in pipelines}
         engine = LocalEngine(
-            lambda: ledger.open_worker(registry.name, "local"),
+            lambda: ledger.open_worker(registry.name, "local", wanted & KEPT_EVENTS),
             registry,
             resources,
             pipelines=pipelines,
@@ -146,7 +156,7 @@ async def client_on(
             connection=ledger.connection,
             work=settings.home / "work" / folder_name(registry.name),
             on_event=on_event,
-            wanted_events=frozenset(handlers),
+            wanted_events=wanted,
             log_level=settings.level,
             shapes=shapes,
             wanted_ends=frozenset() if settings.notify is None else settings.notify.ends,

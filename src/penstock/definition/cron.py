@@ -21,8 +21,8 @@ def check_cron(pipeline: str, expression: str) -> str:
     except (CronSimError, StopIteration) as error:
         why = str(error) or "it never comes"
         msg = (
-            f"Pipeline({pipeline!r}): schedule={expression!r} is no cron expression ({why}). Write minute, hour, day of "
-            f"month, month and day of week, such as '30 6 * * 1-5'."
+            f"Pipeline({pipeline!r}): schedule={expression!r} is no cron expression ({why}). Write minute, hour, "
+            f"day of month, month and day of week, such as '30 6 * * 1-5'."
         )
         raise DefinitionError(msg) from None
     return expression

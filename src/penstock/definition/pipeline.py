@@ -11,8 +11,8 @@ from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar, cast, overload
 from typing_extensions import TypedDict, Unpack
 from typing_extensions import TypeVar as DefaultTypeVar
 
-from penstock.definition.cron import check_cron
 from penstock.definition.costs import Cost, check_costs
+from penstock.definition.cron import check_cron
 from penstock.definition.step import AsyncStep, PlainStep, Retries, Step, StepDecorator
 from penstock.definition.units import UnitType
 from penstock.model.errors import DefinitionError
@@ -126,7 +126,7 @@ class Pipeline(Generic[U]):
         self.order = (order,) if isinstance(order, str) else tuple(order)
         self.date = "day" if date is None and unit is Day else date
         self.org, self.timezone = org, timezone
-        self.instance, self.instance_name = (instance, None) if isinstance(instance, str | None) else instance
+        self.instance, self.instance_name = _instance(instance)
         self.schedule = None if schedule is None else check_cron(name, schedule)
         self.cost: dict[Quota, Cost] = check_costs(name, self.units, cost or {})
         self.after = (after,) if isinstance(after, Pipeline) else tuple(after)
@@ -240,6 +240,10 @@ class Pipeline(Generic[U]):
             return step
 
         return register if handler is None else register(handler)
+
+
+def _instance(given: str | tuple[str, str] | None) -> tuple[str | None, str | None]:
+    return (given, None) if isinstance(given, str | None) else given
 
 
 def _check_zone(pipeline: str, timezone: str) -> None:

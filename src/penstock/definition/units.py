@@ -118,6 +118,11 @@ class UnitType:
         """The canonical text of the unit's key."""
         return self.key.text({name: getattr(unit, name) for name in self.key_fields})
 
+    def dumped(self, field: str, value: object) -> Any:
+        """A value of this field as it stands in the unit's JSON object."""
+        dump = self._dumps[field]
+        return value if dump is None else dump(value)
+
     def value(self, field: str, text: object) -> Any:
         """A value of this field from text, as a command line gives it."""
         try:

@@ -13,7 +13,7 @@ from penstock.ledger.queries import load
 from penstock.ledger.reading import state_condition
 from penstock.ledger.text import clean
 from penstock.model.attempt import PlanId, RunId
-from penstock.ports.service import QualitySum, Schedule, StoredExecution, StoredLayer
+from penstock.ports.service import PlanRow, QualitySum, Schedule, StoredExecution, StoredLayer
 
 
 class Serving(Connected):
@@ -66,6 +66,30 @@ class Serving(Connected):
             for row in await self.rows(load("service")["layers"], runs=list(layers)):
                 layers[row["run"]].append(StoredLayer(**row))
         return [StoredExecution(**row, layers=tuple(layers[row["id"]])) for row in found]
+
+    async def plans(
+        self,
+        *,
+        app: str,
+        pipeline: str | None = None,
+        org: str | None = None,
+        triggered_by: str | None = None,
+        ids: Sequence[PlanId] | None = None,
+        before: PlanId | None = None,
+        limit: int = 50,
+    ) -> Sequence[PlanRow]:
+        """Plans newest first."""
+        rows = await self.rows(
+            load("service")["plans"],
+            app=app,
+            pipeline=pipeline,
+            org=org,
+            triggered_by=triggered_by,
+            ids=None if ids is None else list(ids),
+            before=before,
+            limit=limit,
+        )
+        return [PlanRow(**row) for row in rows]
 
     async def pipeline_of(self, app: str, public: UUID) -> str | None:
         """The pipeline with this public id."""

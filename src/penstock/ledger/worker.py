@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from penstock.model.attempt import Instant, PlanId, ProcessId, RunId, UnitId
 from penstock.model.errors import LeaseLost, LedgerUnavailable
 from penstock.model.quota import Quota
 from penstock.model.shape import Shape
+from penstock.model.states import EventType
 from penstock.ports.records import (
     AttemptRecord,
     CallRecord,

@@ -42,7 +42,10 @@ class Issue:
         if self.severity not in SEVERITIES:
             raise InvalidData(f"Issue.severity={self.severity!r}: it is one of {', '.join(SEVERITIES)}.")
         if self.count < 0 or not self.type or self.type in (TOTAL, VALID):
-            msg = f"Issue(type={self.type!r}, count={self.count}): a type is a word other than {TOTAL} and {VALID}, a count 0 or more."
+            msg = (
+                f"Issue(type={self.type!r}, count={self.count}): a type is a word other than {TOTAL} and {VALID}, "
+                f"a count 0 or more."
+            )
             raise InvalidData(msg)
 
 

@@ -34,7 +34,15 @@ EventType: TypeAlias = Literal[
     "attempt.completed",
     "attempt.failed",
     "progress",
+    "layer.completed",
+    "quality.issue_detected",
 ]
+"""What is told of runs; what is not among KEPT_EVENTS is told in the process that carries the run alone."""
+
+KEPT_EVENTS: Final[frozenset[EventType]] = frozenset(
+    {"execution.started", "execution.completed", "execution.failed", "layer.completed", "quality.issue_detected"}
+)
+"""The events that go to the outbox, in the commit of what they tell."""
 
 TERMINAL: Final[frozenset[RunState]] = frozenset({"completed", "partial", "failed", "cancelled", "skipped"})
 LIVE: Final[frozenset[RunState]] = frozenset({"scheduled", "running", "waiting"})

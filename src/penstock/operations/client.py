@@ -75,9 +75,10 @@ class Client:
             units=None if units is None else list(units), where=where, start=start, end=end, force=force,
             params=params, triggered_by=triggered_by,
         )  # fmt: skip
-        return await self._plan(pipeline, ask)
+        return await self.planned(pipeline, ask)
 
-    async def _plan(self, pipeline: Pipeline[Any], ask: Ask) -> Plan[Any]:
+    async def planned(self, pipeline: Pipeline[Any], ask: Ask) -> Plan[Any]:
+        """What was asked for, planned and stored; `plan` says what can go wrong."""
         shape = await self.overrides.shape(pipeline)
         query = await plan_query(self._registry.name, pipeline, ask, self._call, datetime.now(UTC), shape=shape)
         return public_plan(await self._ledger.plan(query), self._lanes)
@@ -156,11 +157,11 @@ class Client:
             units=None if units is None else list(units), where=where, start=start, end=end, force=force,
             params=params, triggered_by=triggered_by,
         )  # fmt: skip
-        plan = await self._plan(pipeline, ask)
+        plan = await self.planned(pipeline, ask)
         try:
             return await self.apply(plan, lanes=lanes, on_event=on_event, triggered_by=triggered_by)
         except PlanStale:  # a quota's window ended in between
-            plan = await self._plan(pipeline, ask)
+            plan = await self.planned(pipeline, ask)
             return await self.apply(plan, lanes=lanes, on_event=on_event, triggered_by=triggered_by)
 
     async def start(
@@ -169,15 +170,25 @@ class Client:
         *,
         units: Iterable[U] | None = None,
         where: Mapping[str, object] | None = None,
+        start: date | None = None,
+        end: date | None = None,
         force: bool = False,
         params: object = None,
+        parallel: int | None = None,
         triggered_by: str = "manual",
     ) -> Plan[U]:
-        """Plan and hand over to whoever works: applied, and not waited for."""
-        plan = await self.plan(
-            pipeline, units=units, where=where, force=force, params=params, triggered_by=triggered_by
-        )
-        await self._start(plan, triggered_by)
+        """Plan and hand over to whoever works: applied, and not waited for. See `plan` for what narrows it.
+
+        Args:
+            pipeline: Whose gaps.
+            parallel: How many of its runs may be at work at once, whoever carries them.
+        """
+        ask = Ask(
+            units=None if units is None else list(units), where=where, start=start, end=end, force=force,
+            params=params, triggered_by=triggered_by,
+        )  # fmt: skip
+        plan = await self.planned(pipeline, ask)
+        await self._start(plan, triggered_by, parallel)
         return await self.show_plan(plan.number)
 
     async def work(
@@ -302,7 +313,7 @@ class Client:
             raise Conflict(msg)
         await self._ledger.forget(self._registry.name, pipeline.name, [pipeline.units.key_text(u) for u in units])
         ask = Ask(units=units, force=True, triggered_by="retry", one_run=True, priority=TOP)
-        plan = await self._plan(pipeline, ask)
+        plan = await self.planned(pipeline, ask)
         await self._ledger.apply(PlanId(plan.number), triggered_by="retry", copy_from=stored.id)
         return await self.show_plan(plan.number)
 
@@ -355,12 +366,12 @@ class Client:
         """A psycopg connection to the ledger's database, for code outside a run; committed when the block ends well."""
         return self._ledger.connection()
 
-    async def _start(self, plan: Plan[Any] | UUID | int, triggered_by: str) -> PlanId:
+    async def _start(self, plan: Plan[Any] | UUID | int, triggered_by: str, parallel: int | None = None) -> PlanId:
         plan_id = PlanId(plan.number) if isinstance(plan, Plan) else self._plan_id(plan)
         stored = await self._ledger.stored_plan(plan_id)
         pipeline = self._registry.pipeline(stored.pipeline)
         check_fresh(stored, pipeline, await self.overrides.shape(pipeline))
-        await self._ledger.apply(plan_id, triggered_by=triggered_by)
+        await self._ledger.apply(plan_id, triggered_by=triggered_by, parallel=parallel)
         return plan_id
 
     def _hear(self, on_event: OnEvent | None) -> Callable[[Event], None] | None:

@@ -168,7 +168,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptRecord:
-    """One attempt, opened or ended. `elapsed` is seconds since it began; `output`, `counts` and `quality` are JSON text.
+    """One attempt, opened or ended. `elapsed` is seconds since it began; `output`, `counts`, `quality` are JSON text.
 
     `ended` is the order of the outcomes of its run, None while it is open. `fresh` says that it ends a row of losses.
     """

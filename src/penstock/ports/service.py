@@ -74,8 +74,42 @@ class Schedule:
     paused: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRow:
+    """A plan in a list: `runs_by_state` counts its runs, and is empty while it is open."""
+
+    number: int
+    id: UUID
+    pipeline: str
+    state: str
+    paused: bool
+    forced: bool
+    triggered_by: str
+    created_at: datetime
+    applied_at: datetime | None
+    runs: int | None
+    parallel: int | None
+    gaps: Mapping[str, int]
+    runs_by_state: Mapping[str, int]
+    org: str | None = None
+
+
 class ServiceLedger(Ledger, Protocol):
     """A ledger that a service can be built on."""
+
+    async def plans(
+        self,
+        *,
+        app: str,
+        pipeline: str | None = None,
+        org: str | None = None,
+        triggered_by: str | None = None,
+        ids: Sequence[PlanId] | None = None,
+        before: PlanId | None = None,
+        limit: int = 50,
+    ) -> Sequence[PlanRow]:
+        """Plans newest first; of an organization those that were asked for its units."""
+        ...
 
     async def executions(
         self,
@@ -103,7 +137,13 @@ class ServiceLedger(Ledger, Protocol):
         ...
 
     async def holder(
-        self, *, app: str, pipeline: str, where: Mapping[str, Any], keys: Sequence[str] | None, days: tuple[str, Any, Any] | None
+        self,
+        *,
+        app: str,
+        pipeline: str,
+        where: Mapping[str, Any],
+        keys: Sequence[str] | None,
+        days: tuple[str, Any, Any] | None,
     ) -> RunId | None:
         """The live run that carries such a unit: fields with these values, these keys, a day (field, first, last)."""
         ...

@@ -17,8 +17,9 @@ insert into penstock.shapes (pipeline_id, hash, body) values (%(pipeline)s, %(ha
 on conflict (pipeline_id, hash) do update set hash = excluded.hash returning shape_id;
 
 -- name: insert_plan
-insert into penstock.plans (pipeline_id, shape_id, definition, params, forced, triggered_by, quotas)
-values (%(pipeline)s, %(shape)s, %(definition)s, %(params)s, %(forced)s, %(triggered_by)s, %(quotas)s::int[]) returning plan_id;
+insert into penstock.plans (pipeline_id, shape_id, definition, params, forced, triggered_by, quotas, org)
+values (%(pipeline)s, %(shape)s, %(definition)s, %(params)s, %(forced)s, %(triggered_by)s, %(quotas)s::int[], %(of)s)
+returning plan_id;
 
 -- name: listed_table
 create temporary table if not exists penstock_listed (

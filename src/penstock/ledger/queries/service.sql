@@ -19,6 +19,20 @@ select s.run_number as run, s.step, s.state, coalesce(s.attempts, 0) as attempts
       where k.run_id = s.run_number and k.step = s.step group by 1) y), '{}') as counts
 from penstock.v1_steps s where s.run_number = any(%(runs)s) order by s.run_number, s.place;
 
+-- name: plans
+select p.plan_id as number, penstock.public_id(2, p.plan_id) as id, q.name as pipeline, p.state, p.paused, p.forced, p.triggered_by,
+  p.created_at, p.applied_at, p.runs, p.parallel, p.summary -> 'counts' as gaps, p.org,
+  (select coalesce(json_object_agg(x.state, x.n), '{}') from (
+    select r.state, count(*) as n from penstock.runs r where r.plan_id = p.plan_id group by 1) x) as runs_by_state
+from (
+  select y.* from penstock.plans y where y.pipeline_id in (
+      select z.pipeline_id from penstock.pipelines z where z.app = %(app)s and (%(pipeline)s::text is null or z.name = %(pipeline)s))
+    and (%(org)s::text is null or y.org = %(org)s)
+    and (%(triggered_by)s::text is null or y.triggered_by = %(triggered_by)s)
+    and (%(ids)s::bigint[] is null or y.plan_id = any(%(ids)s)) and (%(before)s::bigint is null or y.plan_id < %(before)s)
+  order by y.plan_id desc limit %(limit)s) p
+join penstock.pipelines q using (pipeline_id) order by p.plan_id desc;
+
 -- name: pipeline_of
 select q.name from penstock.pipelines q where q.app = %(app)s and penstock.public_id(3, q.pipeline_id) = %(public)s;
 

@@ -8,7 +8,8 @@ create index runs_ended_badly on runs (run_id desc) where state in ('failed', 'c
 comment on column runs.org is 'The tenant, from the unit''s field that the pipeline names; null where it names none.';
 comment on column runs.instance is 'What shows as pipeline_id in the API: one of many that share a pipeline.';
 
-alter table plans add parallel int check (parallel > 0), add followed_at timestamptz;
+alter table plans add parallel int check (parallel > 0), add followed_at timestamptz, add org text;
+comment on column plans.org is 'Set where the plan was asked for one organization''s units.';
 comment on column plans.parallel is 'How many of its runs may be at work at once; null for no limit of its own.';
 comment on column plans.followed_at is 'When it was seen that the plan is done, so that pipelines that come after it are planned.';
 update plans set followed_at = now() where state = 'applied';
@@ -126,7 +127,7 @@ create or replace view v1_runs as
 
 create or replace view v1_plans as
   select public_id(2, p.plan_id) as id, p.plan_id as number, q.app, q.name as pipeline, p.state, p.paused, p.forced,
-    p.triggered_by, p.created_at, p.applied_at, p.runs, p.summary, p.dropped, p.params, p.parallel
+    p.triggered_by, p.created_at, p.applied_at, p.runs, p.summary, p.dropped, p.params, p.parallel, p.org
   from plans p join pipelines q using (pipeline_id);
 
 create or replace view v1_quotas as

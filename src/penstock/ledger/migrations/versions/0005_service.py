@@ -1,4 +1,4 @@
-"""What a service needs: whose a run is, what its rows were worth, events of all kinds, schedules, plans with a width."""
+"""What a service needs: whose a run is, what its rows are worth, events of all kinds, schedules, widths of plans."""
 
 from pathlib import Path
 from typing import Any
