@@ -125,9 +125,7 @@ class Serving(Connected):
         run = rows[0]["run_id"]
         return None if run is None else RunId(run)
 
-    async def skip(
-        self, plan: PlanId, *, triggered_by: str, org: str | None, instance: str | None, instance_name: str | None
-    ) -> RunId:
+    async def skip(self, plan: PlanId, *, triggered_by: str, org: str | None, instance: str | None) -> RunId:
         """End a plan without gaps."""
         rows = await self.rows(
             load("service")["skip"],
@@ -135,7 +133,6 @@ class Serving(Connected):
             triggered_by=triggered_by,
             org=org,
             instance=instance,
-            instance_name=instance_name,
         )
         return RunId(rows[0]["run_id"])
 

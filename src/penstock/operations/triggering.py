@@ -169,7 +169,6 @@ class Triggers:
             triggered_by=ask.triggered_by,
             org=None if org is None else str(org),
             instance=None if instance is None else str(instance),
-            instance_name=None,
         )
         return await self._answer(run, plan)
 

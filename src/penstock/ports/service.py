@@ -148,9 +148,7 @@ class ServiceLedger(Ledger, Protocol):
         """The live run that carries such a unit: fields with these values, these keys, a day (field, first, last)."""
         ...
 
-    async def skip(
-        self, plan: PlanId, *, triggered_by: str, org: str | None, instance: str | None, instance_name: str | None
-    ) -> RunId:
+    async def skip(self, plan: PlanId, *, triggered_by: str, org: str | None, instance: str | None) -> RunId:
         """End a plan without gaps with one run in state `skipped`."""
         ...
 

@@ -56,7 +56,7 @@ where q.app = %(app)s and q.name = %(pipeline)s and u.unit::jsonb @> %(where)s::
     and (%(last)s::date is null or (u.unit ->> %(day)s)::timestamptz::date <= %(last)s::date)));
 
 -- name: skip
-select penstock.skip_plan(%(plan)s, %(triggered_by)s, %(org)s, %(instance)s, %(instance_name)s) as run_id;
+select penstock.skip_plan(%(plan)s, %(triggered_by)s, %(org)s, %(instance)s) as run_id;
 
 -- name: first_run
 select min(run_id) as run_id from penstock.runs where plan_id = %(plan)s;

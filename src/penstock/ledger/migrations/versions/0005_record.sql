@@ -22,7 +22,10 @@ $$;
 create function tell_layers(p_app text, p json, p_now timestamptz) returns void language sql as $$
   insert into outbox (event_id, app, type, at, run_id, step, data)
   select event_id(i.run, 'layer:' || i.step), p_app, 'layer.completed', p_now, i.run, i.step,
-    json_build_object('layer', i.step, 'attempt', i.attempt, 'duration_ms', round(i.elapsed * 1000), 'counts', coalesce(i.counts, '{}'))
+    json_build_object('layer', i.step, 'attempt', i.attempt, 'duration_ms', round(i.elapsed * 1000), 'counts', coalesce(i.counts,
+      (select json_object_agg(y.name, y.n) from (
+        select c.key as name, sum(c.value::bigint) as n from calls k cross join lateral json_each_text(k.counts) c
+        where k.run_id = i.run and k.step = i.step group by 1) y), '{}'))
   from json_to_recordset(p) i(run bigint, lane bigint, fence bigint, seq int, step text, attempt smallint, state text,
     elapsed float8, counts json)
   join lanes l on l.lane_id = i.lane and l.run_id = i.run and l.fence = i.fence

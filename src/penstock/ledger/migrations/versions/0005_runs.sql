@@ -61,7 +61,7 @@ begin
 end $$;
 comment on function name_runs is 'Tenant and instance of runs, where all units of a run have the same.';
 
-create function skip_plan(p_plan bigint, p_triggered_by text, p_org text, p_instance text, p_instance_name text)
+create function skip_plan(p_plan bigint, p_triggered_by text, p_org text, p_instance text)
 returns bigint language plpgsql as $$
 declare v_lane bigint; v_run bigint; p plans; q pipelines;
 begin
@@ -74,8 +74,11 @@ begin
   insert into lanes (space_id, key) values (q.space_id, '') on conflict do nothing;
   select l.lane_id into v_lane from lanes l where l.space_id = q.space_id and l.key = '';
   insert into runs (pipeline_id, plan_id, shape_id, lane_id, rank, state, units, started_at, finished_at, org, instance, instance_name)
-    values (p.pipeline_id, p_plan, p.shape_id, v_lane, 0, 'skipped', 0, clock_timestamp(), clock_timestamp(), p_org, p_instance,
-      p_instance_name) returning run_id into v_run;
+    select p.pipeline_id, p_plan, p.shape_id, v_lane, 0, 'skipped', 0, clock_timestamp(), clock_timestamp(),
+      coalesce(p_org, y.org), p_instance, y.instance_name
+    from (values (1)) one left join lateral (  -- what the last run of this instance was called
+      select r.org, r.instance_name from runs r where r.instance = p_instance order by r.run_id desc limit 1) y on true
+    returning run_id into v_run;
   update plans x set state = 'applied', applied_at = clock_timestamp(), triggered_by = p_triggered_by, runs = 1, dropped = '{}'
     where x.plan_id = p_plan;
   delete from plan_items i where i.plan_id = p_plan;
