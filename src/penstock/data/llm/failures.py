@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
-from penstock.model.errors import AuthFailed, InvalidData, NetworkError, QuotaSpent, RateLimited, StepError
+from penstock.data.refusals import Throttled, TimedOut
+from penstock.model.errors import AuthFailed, InvalidData, NetworkError, QuotaSpent, RateLimited
 from penstock.model.retry_after import retry_after
-from penstock.model.states import ErrorClass
 
 _LONGEST: Final = 500
 _NEVER_SENT: Final = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol", "gaierror"})
@@ -22,18 +22,6 @@ _PAYMENT_REQUIRED: Final = 402
 _TOO_MANY: Final = 429
 _BILLED_REFUSALS: Final = frozenset({408, 409, 425, 499})
 """Statuses of 4xx that may come after the model has begun."""
-
-
-class Throttled(StepError):  # noqa: N818 - it is the side that says so, and no fault
-    """Asked too often, and the other side does not say until when; the retry policy does."""
-
-    error_class: ClassVar[ErrorClass] = "rate_limit"
-
-
-class TimedOut(StepError, TimeoutError):  # noqa: N818 - reads as what it says
-    """No answer in time."""
-
-    error_class: ClassVar[ErrorClass] = "timeout"
 
 
 _BY_STATUS: Final[Mapping[int, Callable[[str], Exception]]] = {

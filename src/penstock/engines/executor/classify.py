@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from penstock.model.attempt import Instant
 from penstock.model.errors import DefinitionError, NoData, QuotaSpent, RateLimited, SettingError, StepError
+from penstock.model.http_answers import class_of
 from penstock.model.redaction import redact
 from penstock.model.retry_after import retry_after
 from penstock.model.states import ErrorClass
@@ -20,9 +21,11 @@ from penstock.model.states import ErrorClass
 BY_NAME: Final[Mapping[str, ErrorClass]] = {
     "httpx.TimeoutException": "timeout",
     "httpx.TransportError": "network",
+    "httpx.UnsupportedProtocol": "data",
     "httpx.InvalidURL": "data",
     "httpx2.TimeoutException": "timeout",
     "httpx2.TransportError": "network",
+    "httpx2.UnsupportedProtocol": "data",
     "httpx2.InvalidURL": "data",
     "psycopg.errors.SerializationFailure": "network",
     "psycopg.errors.DeadlockDetected": "network",
@@ -43,17 +46,6 @@ BY_NAME: Final[Mapping[str, ErrorClass]] = {
     "openai.BadRequestError": "data",
     "pydantic.ValidationError": "data",
     "pydantic_core.ValidationError": "data",
-}
-BY_STATUS: Final[Mapping[int, ErrorClass]] = {
-    401: "auth",
-    403: "auth",
-    408: "timeout",
-    425: "network",
-    429: "rate_limit",
-    500: "network",
-    502: "network",
-    503: "network",
-    504: "network",
 }
 
 
@@ -102,8 +94,7 @@ def classify(error: BaseException, now: Instant, errors: Mapping[type[Exception]
 def _foreign(error: BaseException, message: str, now: Instant) -> Failure:
     status = _status(error)
     if status is not None:
-        refused = 400 <= status < 500  # noqa: PLR2004 - HTTP's ranges
-        kind: ErrorClass = BY_STATUS.get(status) or ("data" if refused else "unknown")
+        kind: ErrorClass = class_of(status) or "unknown"
         return Failure(kind, message, _retry_after(error, now) if kind == "rate_limit" else None)
     for base in type(error).__mro__:
         root = base.__module__.split(".", 1)[0]
