@@ -1,6 +1,7 @@
 """Servers of the world outside, each on a real socket of this machine, with faults on demand.
 
-`openai` speaks OpenAI's chat completions: `with servers.openai() as server`. They need `penstock[llm]`.
+`openai` speaks OpenAI's chat completions, `dv360` the reporting API of DV360, `webhook` accepts posts, and `http`
+answers by a function of yours: `with servers.http() as server`. They need the package h11.
 """
 
 from importlib import import_module
@@ -9,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 from penstock.model.errors import SettingError
 
 if TYPE_CHECKING:
+    from penstock.testing.servers.bid_manager import Dv360Server, dv360
     from penstock.testing.servers.chat import Bill, Call, ChatServer, openai
+    from penstock.testing.servers.hooks import WebhookServer, webhook
     from penstock.testing.servers.replies import Answer, Cut, Drip, Garbled, Reply, Silent, Turned
+    from penstock.testing.servers.web import Request, Sent, WebServer, http
 
 __all__ = [
     "Answer",
@@ -19,16 +23,27 @@ __all__ = [
     "ChatServer",
     "Cut",
     "Drip",
+    "Dv360Server",
     "Garbled",
     "Reply",
+    "Request",
+    "Sent",
     "Silent",
     "Turned",
+    "WebServer",
+    "WebhookServer",
+    "dv360",
+    "http",
     "openai",
+    "webhook",
 ]
 
 _HOME = {
     "chat": ("Bill", "Call", "ChatServer", "openai"),
+    "bid_manager": ("Dv360Server", "dv360"),
     "replies": ("Answer", "Cut", "Drip", "Garbled", "Reply", "Silent", "Turned"),
+    "web": ("Request", "Sent", "WebServer", "http"),
+    "hooks": ("WebhookServer", "webhook"),
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
 
