@@ -14,12 +14,15 @@ NAMES = {
         "NoData Outcome PenstockError Pipeline Plan PlanStale Quota QuotaSpent RateLimited Rejected Retry Run RunState "
         "SettingError Skip SqlGaps Step StepError Summary Transaction Why"
     ),
-    "penstock.data": "Llm",
+    "penstock.data": "Api Llm",
     "penstock.testing": "Database Simulation context contracts database servers",
-    "penstock.testing.servers": "Answer Bill Call ChatServer Cut Drip Garbled Reply Silent Turned openai",
+    "penstock.testing.servers": (
+        "Answer Bill Call ChatServer Cut Drip Dv360Server Garbled Reply Request Sent Silent Turned WebServer "
+        "WebhookServer dv360 http openai webhook"
+    ),
 }
 HEAVY = (
-    "alembic asyncio genai_prices h11 openai polars psycopg pydantic pydantic_settings rich sqlalchemy structlog typer "
+    "alembic asyncio genai_prices h11 httpx2 openai polars psycopg pydantic pydantic_settings rich sqlalchemy structlog typer "
     "yaml"
 )
 

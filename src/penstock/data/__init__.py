@@ -4,11 +4,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from penstock.data.api.client import Api
     from penstock.data.llm.client import Llm
 
-__all__ = ["Llm"]
+__all__ = ["Api", "Llm"]
 
-_WHERE = {"Llm": "llm.client"}
+_WHERE = {"Api": "api", "Llm": "llm.client"}
 
 
 def __getattr__(name: str) -> Any:
