@@ -22,8 +22,8 @@ NAMES = {
     ),
 }
 HEAVY = (
-    "alembic asyncio genai_prices h11 httpx2 openai polars psycopg pydantic pydantic_settings rich sqlalchemy structlog typer "
-    "yaml"
+    "alembic asyncio genai_prices h11 httpx2 openai polars psycopg pydantic pydantic_settings rich sqlalchemy "
+    "structlog typer yaml"
 )
 
 
