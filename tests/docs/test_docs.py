@@ -24,6 +24,7 @@ from penstock.definition.pipeline import PipelineOptions
 from penstock.model.shape import Policy
 from penstock.model.states import ERROR_CLASSES, REASONS
 from penstock.planning.retry import DEFAULTS, ONCE, policy_for
+from penstock.testing import servers
 from tests.docs.pages import ROOT, Page, code_of, page, pages, rows
 
 PAGES = pages()
@@ -180,11 +181,27 @@ def test_every_public_name_is_documented() -> None:
         assert {code_of(row[0])[0] for row in rows(reference.section(title))} == set(known)
 
 
-@pytest.mark.parametrize("kind", [ps.App, ps.Client, ps.Context, ps.Transaction, data.Llm, testing.Simulation])
+@pytest.mark.parametrize(
+    "kind", [ps.App, ps.Client, ps.Context, ps.Transaction, data.Api, data.Llm, testing.Simulation]
+)
 def test_every_public_member_is_documented(kind: type[Any]) -> None:
     table = rows(page("docs/reference/api.md").section(kind.__name__))
     told = {re.split(r"\W", code)[0] for row in table for code in code_of(row[0])}
     assert told == {name for name in vars(kind) if not name.startswith("_")} | INSTANCE.get(kind, set())
+
+
+def test_every_test_server_is_documented() -> None:
+    reference = page("docs/reference/test-servers.md")
+    told = {re.split(r"\W", code)[0] for row in rows(reference.text) for code in code_of(row[0])}
+    kinds = (servers.WebServer, servers.WebhookServer, servers.Dv360Server, servers.Sent, servers.Request)
+    assert {name for name in servers.__all__ if name != "ChatServer"} <= told | {kind.__name__ for kind in kinds}
+    made = {"credentials", "polls", "failing"}  # by its constructor
+    for kind in kinds[:3]:
+        section = {
+            re.split(r"\W", code)[0] for row in rows(reference.section(kind.__name__)) for code in code_of(row[0])
+        }
+        own = {name for name in vars(kind) if not name.startswith("_")} - {"answer", "made", "serve"}
+        assert section - made == own
 
 
 def test_every_option_of_a_pipeline_is_documented() -> None:

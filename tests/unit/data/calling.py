@@ -50,7 +50,6 @@ class Draw:
 class Step:
     """Stands for the context of a running handler, as far as an API client asks it."""
 
-    attempt: int = 2
     log: Log = field(default_factory=Log)
     draws: list[Draw] = field(default_factory=list[Draw])
     left: dict[str, Decimal] = field(default_factory=dict[str, Decimal])

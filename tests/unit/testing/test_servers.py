@@ -36,9 +36,7 @@ QUERY: dict[str, Any] = {
 
 def test_a_request_is_kept_as_it_arrived() -> None:
     with servers.http(lambda request: Sent(body={"said": request.json()})) as server:
-        answer = httpx2.post(
-            f"{server.url}/a%20b?x=1&y=", json=[1], headers={"X-Mark": "é".encode("latin-1").decode("latin-1")}
-        )
+        answer = httpx2.post(f"{server.url}/a%20b?x=1&y=", json=[1], headers={"X-Mark": "m"})
         assert answer.json() == {"said": [1]}
         assert answer.headers["content-type"] == "application/json"
         (request,) = server.requests

@@ -158,7 +158,7 @@ class Call:
             return
         self.context.count(bytes=self.bytes)
         good = why is None and (self.status or _NO_GOOD) < _NO_GOOD
-        (self.context.log.info if good else self.context.log.warning)(message, attempt=self.context.attempt, **fields)
+        (self.context.log.info if good else self.context.log.warning)(message, **fields)
 
 
 class _Body(httpx2.AsyncByteStream):
