@@ -53,10 +53,6 @@ class Step:
     log: Log = field(default_factory=Log)
     draws: list[Draw] = field(default_factory=list[Draw])
     left: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
-    bytes: int = 0
-
-    def count(self, *, bytes: int = 0) -> None:  # noqa: A002
-        self.bytes += bytes
 
     @asynccontextmanager
     async def spend(self, quotas: Sequence[ps.Quota], cost: Any) -> AsyncGenerator[Draw]:

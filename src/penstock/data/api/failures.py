@@ -9,11 +9,12 @@ from typing import Any, Final
 
 import httpx2
 
-from penstock.data.api.json_values import is_list, is_object
 from penstock.data.refusals import Throttled, TimedOut
 from penstock.model.errors import AuthFailed, InvalidData, NetworkError, RateLimited
-from penstock.model.http_answers import class_of, remaining, retry_after, wait
+from penstock.model.http_answers import class_of, remaining, wait
+from penstock.model.narrowing import is_list, is_mapping
 from penstock.model.redaction import redact
+from penstock.model.retry_after import retry_after
 
 _READ: Final = 16 * 1024
 _SHOWN: Final = 300
@@ -99,12 +100,12 @@ async def _message(answer: httpx2.Response) -> str:
 
 def _said(value: Any) -> str:
     """The message in an error as JSON, where it has one of the usual names."""
-    if is_object(value):
+    if is_mapping(value):
         inner = value.get("error")
-        if is_object(inner):
+        if is_mapping(inner):
             return _said(inner)
         given = next((value[name] for name in _TELLING if value.get(name)), None)
-        return json.dumps(value) if given is None else _said(given)
+        return json.dumps(dict(value)) if given is None else _said(given)
     if is_list(value):
         return "; ".join(_said(part) for part in value[:3])
     return str(value)

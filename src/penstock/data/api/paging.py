@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 
 import httpx2
 
-from penstock.data.api.json_values import is_list, is_object
 from penstock.data.api.wire import where
 from penstock.model.errors import InvalidData
+from penstock.model.narrowing import is_list, is_mapping
 
 Next: TypeAlias = Callable[[httpx2.Response], "httpx2.URL | dict[str, str] | None"]
 """What asks for the page after this one: a URL, or query parameters; None after the last."""
@@ -116,7 +116,7 @@ def field_of(page: httpx2.Response, path: str) -> Any:
     """A field of a JSON body, by its dotted path; None where it is not there. An empty path is the body itself."""
     value = parsed(page)
     for name in path.split(".") if path else ():
-        if not is_object(value):
+        if not is_mapping(value):
             return None
         value = value.get(name)
     return value

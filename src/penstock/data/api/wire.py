@@ -156,7 +156,6 @@ class Call:
         if self.context is None:
             _OUTSIDE.debug("%s %s", message, fields)
             return
-        self.context.count(bytes=self.bytes)
         good = why is None and (self.status or _NO_GOOD) < _NO_GOOD
         (self.context.log.info if good else self.context.log.warning)(message, **fields)
 
