@@ -41,6 +41,19 @@ def class_of(status: int) -> ErrorClass | None:
     return "data" if status in _REFUSED else "network" if status in _FAULTY else None
 
 
+def asks_for_a_pause(status: int, headers: Mapping[str, str]) -> bool:
+    """Whether an answer turns the request away because there were too many, and not for what it is."""
+    match status:
+        case 429:
+            return True
+        case 503:
+            return retry_after(headers) is not None
+        case 403:
+            return remaining(headers) == 0 or retry_after(headers) is not None
+        case _:
+            return False
+
+
 def remaining(headers: Mapping[str, str]) -> int | None:
     """How many calls are left in this window by `X-RateLimit-Remaining` or its relatives; None where nothing says."""
     value = _first(headers, _REMAINING, _LEFT_IN_ONE)

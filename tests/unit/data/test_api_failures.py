@@ -272,8 +272,9 @@ async def test_a_used_up_window_is_not_asked_again() -> None:
         assert step.spent == {"calls": 1}
 
 
-async def test_after_a_refusal_nobody_else_asks_either() -> None:
-    with servers.http(Turned(status=429, retry_after=30)) as server:
+@pytest.mark.parametrize("status", [429, 503, 403])
+async def test_after_a_refusal_nobody_else_asks_either(status: int) -> None:
+    with servers.http(Turned(status=status, retry_after=30)) as server:
         async with data.Api(server.url) as api:
             answers = await asyncio.gather(*(api.get("/x") for _ in range(3)), return_exceptions=True)
             assert all(isinstance(answer, ps.RateLimited) for answer in answers)

@@ -11,14 +11,12 @@ import httpx2
 
 from penstock.data.refusals import Throttled, TimedOut
 from penstock.model.errors import AuthFailed, InvalidData, NetworkError, RateLimited
-from penstock.model.http_answers import class_of, remaining, wait
+from penstock.model.http_answers import asks_for_a_pause, class_of, wait
 from penstock.model.narrowing import is_list, is_mapping
 from penstock.model.redaction import redact
-from penstock.model.retry_after import retry_after
 
 _READ: Final = 16 * 1024
 _SHOWN: Final = 300
-_FORBIDDEN, _UNAVAILABLE = 403, 503
 _NEVER_SENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 _TELLING: Final = ("error_description", "message", "detail", "title", "error", "errors")
 
@@ -58,10 +56,7 @@ async def refusal(answer: httpx2.Response, where: str) -> Exception:
     status = answer.status_code
     told = redact(f"{where} answered {status}{await _message(answer)}")
     seconds = wait(answer.headers, datetime.now(UTC))
-    paused = (status == _UNAVAILABLE and retry_after(answer.headers) is not None) or (
-        status == _FORBIDDEN and (remaining(answer.headers) == 0 or retry_after(answer.headers) is not None)
-    )
-    kind = "rate_limit" if paused else class_of(status)
+    kind = "rate_limit" if asks_for_a_pause(status, answer.headers) else class_of(status)
     match kind:
         case "rate_limit":
             if seconds is None:

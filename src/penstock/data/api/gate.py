@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from penstock.model.errors import RateLimited
-from penstock.model.http_answers import limit, remaining, wait
+from penstock.model.http_answers import asks_for_a_pause, limit, remaining, wait
 
 
 class Gate:
@@ -38,15 +38,15 @@ class Gate:
             else:
                 await asyncio.sleep(seconds)
 
-    def heed(self, host: str, headers: Mapping[str, str], *, refused: bool) -> None:
-        """Close, where an answer says that this window has nothing left."""
+    def heed(self, host: str, status: int, headers: Mapping[str, str]) -> None:
+        """Close, where an answer says that this window has nothing left, or asks for a pause."""
         left = remaining(headers)
-        if not refused and (left is None or left > 0):
+        if left != 0 and not asks_for_a_pause(status, headers):
             return
         seconds = wait(headers, datetime.now(UTC))
         if seconds:
             size = limit(headers)
-            why = "asked for a pause" if left is None else f"has let through all {size or 'calls'} of this window"
+            why = "asked for a pause" if left != 0 else f"has let through all {size or 'calls'} of this window"
             until = asyncio.get_running_loop().time() + seconds
             known = self._until.get(host)
             if known is None or known[0] < until:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from httpx2 import URL, Request
 
 _SECRET: Final = re.compile(
-    r"token|secret|passw|passphrase|api[_-]?key|access[_-]?key|authorization|signature|credential|"
+    r"token|secret|passw|passphrase|(?:api|access|app|private|subscription)[_-]?key|authorization|signature|credential|"
     r"^(?:key|auth|sig|pwd|assertion)$",
     re.IGNORECASE,
 )

@@ -20,7 +20,6 @@ from penstock.definition.context import Context, Draw, running
 from penstock.model.errors import DefinitionError
 
 _OUTSIDE: Final = logging.getLogger("penstock.api")
-_TOO_MANY: Final = 429
 _NO_GOOD: Final = 400
 
 
@@ -78,7 +77,7 @@ class Wire(httpx2.AsyncBaseTransport):
                     raise broken(error, call.where) from None
                 raise
         call.status = answer.status_code
-        self._gate.heed(request.url.host, answer.headers, refused=answer.status_code == _TOO_MANY)
+        self._gate.heed(request.url.host, answer.status_code, answer.headers)
         stream: Any = answer.stream
         return httpx2.Response(
             answer.status_code, headers=answer.headers, stream=_Body(stream, call), extensions=answer.extensions
