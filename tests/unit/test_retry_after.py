@@ -61,4 +61,12 @@ class Refused(Exception):  # noqa: N818 - what a library of someone else's may c
 def test_a_foreign_error_waits_for_what_its_answer_says(headers: dict[str, str], not_before: float | None) -> None:
     failure = classify(Refused(429, headers), Instant(1_000.0), {})
     assert (failure.error_class, failure.not_before) == ("rate_limit", not_before)
-    assert classify(Refused(503, headers), Instant(1_000.0), {}).not_before is None
+    assert classify(Refused(500, headers), Instant(1_000.0), {}).not_before is None
+
+
+def test_a_503_that_names_a_time_is_a_pause_and_one_that_does_not_is_a_fault() -> None:
+    paused = classify(Refused(503, {"Retry-After": "7"}), Instant(1_000.0), {})
+    assert (paused.error_class, paused.not_before) == ("rate_limit", 1_007.0)
+    assert classify(Refused(503, {}), Instant(1_000.0), {}).error_class == "network"
+    assert classify(Refused(403, {"Retry-After": "7"}), Instant(1_000.0), {}).error_class == "rate_limit"
+    assert classify(Refused(403, {}), Instant(1_000.0), {}).error_class == "auth"

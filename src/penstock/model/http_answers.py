@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from penstock.model.retry_after import retry_after
 from penstock.model.states import ErrorClass
@@ -17,8 +18,8 @@ BY_STATUS: Final[Mapping[int, ErrorClass]] = {
     403: "auth",
     408: "timeout",
     425: "network",
-    429: "rate_limit",
 }
+_NO_HEADERS: Final[Mapping[str, Any]] = MappingProxyType({})
 _REFUSED: Final = range(400, 500)
 _FAULTY: Final = range(500, 600)
 _LONGEST: Final = 366 * 86_400
@@ -34,14 +35,16 @@ _LIMIT_IN_ONE: Final = re.compile(r"(?:^|[;,\s])(?:q|limit)=(\d+)")
 _WAIT_IN_ONE: Final = re.compile(r"(?:^|[;,\s])(?:t|reset)=(\d+)")
 
 
-def class_of(status: int) -> ErrorClass | None:
+def class_of(status: int, headers: Mapping[str, Any] = _NO_HEADERS) -> ErrorClass | None:
     """The class of an answer that is no good; None of one that is."""
+    if asks_for_a_pause(status, headers):
+        return "rate_limit"
     if status in BY_STATUS:
         return BY_STATUS[status]
     return "data" if status in _REFUSED else "network" if status in _FAULTY else None
 
 
-def asks_for_a_pause(status: int, headers: Mapping[str, str]) -> bool:
+def asks_for_a_pause(status: int, headers: Mapping[str, Any]) -> bool:
     """Whether an answer turns the request away because there were too many, and not for what it is."""
     match status:
         case 429:
@@ -54,7 +57,7 @@ def asks_for_a_pause(status: int, headers: Mapping[str, str]) -> bool:
             return False
 
 
-def remaining(headers: Mapping[str, str]) -> int | None:
+def remaining(headers: Mapping[str, Any]) -> int | None:
     """How many calls are left in this window by `X-RateLimit-Remaining` or its relatives; None where nothing says."""
     value = _first(headers, _REMAINING, _LEFT_IN_ONE)
     try:
@@ -63,13 +66,13 @@ def remaining(headers: Mapping[str, str]) -> int | None:
         return None
 
 
-def limit(headers: Mapping[str, str]) -> str | None:
+def limit(headers: Mapping[str, Any]) -> str | None:
     """The size of the window as `X-RateLimit-Limit` says it, for messages."""
     value = _first(headers, _LIMIT, _LIMIT_IN_ONE)
     return value[:40] if value else None
 
 
-def wait(headers: Mapping[str, str], now: datetime) -> float | None:
+def wait(headers: Mapping[str, Any], now: datetime) -> float | None:
     """Seconds from now until it may be asked again, by `Retry-After`, else by the reset; None where nothing says."""
     again = retry_after(headers)
     if again is None:
@@ -78,7 +81,7 @@ def wait(headers: Mapping[str, str], now: datetime) -> float | None:
     return max(0.0, ahead) if ahead <= _LONGEST else None
 
 
-def reset(headers: Mapping[str, str], now: datetime) -> float | None:
+def reset(headers: Mapping[str, Any], now: datetime) -> float | None:
     """Seconds from now until the next window by `X-RateLimit-Reset` or its relatives; None where nothing says.
 
     They write it as seconds from now, as seconds or milliseconds since 1970, or as a date. A time is taken by the
@@ -99,11 +102,11 @@ def reset(headers: Mapping[str, str], now: datetime) -> float | None:
     return max(0.0, ahead) if ahead <= _LONGEST else None
 
 
-def _clock(headers: Mapping[str, str], now: datetime) -> datetime:
+def _clock(headers: Mapping[str, Any], now: datetime) -> datetime:
     return _date(headers.get("date") or "") or now
 
 
-def _first(headers: Mapping[str, str], names: tuple[str, ...], in_one: re.Pattern[str]) -> str | None:
+def _first(headers: Mapping[str, Any], names: tuple[str, ...], in_one: re.Pattern[str]) -> str | None:
     """The value of the first header that is there, else what `RateLimit`, which has all in one, says."""
     for name in names:
         value = (headers.get(name) or "").strip()

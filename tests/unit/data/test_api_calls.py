@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from collections.abc import Generator
 from typing import Any, NamedTuple
 
 import httpx2
@@ -202,6 +203,37 @@ async def test_basic_auth_does_not_go_to_another_host() -> None:
             await api.get("/x")
         assert "authorization" not in store.requests[0].headers
         assert server.requests[0].headers["authorization"].startswith("Basic ")
+
+
+class Login(httpx2.Auth):
+    """Changes a password for a token when it is asked to."""
+
+    requires_response_body = True
+
+    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response]:
+        answer = yield request
+        if answer.status_code == 401:
+            answer = yield httpx2.Request("POST", request.url.join("/login"), data={"password": KEY})
+            request.headers["Authorization"] = f"Bearer {answer.json()['token']}"
+            yield request
+
+
+async def test_a_login_on_demand_is_part_of_the_call_and_paid() -> None:
+    token = "another-secret-4711"
+
+    def answer(request: servers.Request) -> Sent:
+        if request.path == "/login":
+            return Sent(body={"token": token}, status=200 if request.form["password"] == KEY else 400)
+        good = request.headers.get("authorization") == f"Bearer {token}"
+        return Sent(body="rows") if good else Sent(status=401, body=f"not {request.headers.get('authorization')}")
+
+    with servers.http(answer) as server, running() as step:
+        async with data.Api(server.url, auth=Login(), quotas=[ps.Quota("calls", 9)]) as api:
+            assert (await api.get("/x")).text == "rows"
+            token = "changed-secret-4711"
+            assert (await api.get("/x")).text == "rows"
+        assert step.spent == {"calls": 6}
+        assert "4711" not in str(step.log.lines)
 
 
 async def test_it_opens_again_after_it_was_closed() -> None:

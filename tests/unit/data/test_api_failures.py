@@ -68,12 +68,17 @@ async def test_a_status_has_a_class(status: int, error: type[Exception], kind: E
 
 async def test_what_users_call_themselves_has_the_same_class() -> None:
     statuses = [400, 401, 403, 404, 408, 425, 429, 500, 502, 503, 504, 520]
-    with servers.http(lambda request: Turned(status=int(request.path[1:]))) as server:
-        for status in statuses:
+
+    def answer(request: servers.Request) -> Turned:
+        again = 0 if request.path.endswith("/later") else None
+        return Turned(status=int(request.path.split("/")[1]), retry_after=again)
+
+    with servers.http(answer) as server:
+        for status in [*statuses, *(f"{status}/later" for status in statuses)]:
             async with httpx2.AsyncClient() as client, data.Api(server.url, returned=()) as api:
-                answer = await client.get(f"{server.url}/{status}")
+                refused = await client.get(f"{server.url}/{status}")
                 with pytest.raises(httpx2.HTTPStatusError) as theirs:
-                    answer.raise_for_status()
+                    refused.raise_for_status()
                 with pytest.raises(ps.StepError) as ours:
                     await api.get(f"/{status}")
             classes = {classify(error.value, Instant(0.0), {}).error_class for error in (theirs, ours)}

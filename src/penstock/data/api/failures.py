@@ -11,7 +11,7 @@ import httpx2
 
 from penstock.data.refusals import Throttled, TimedOut
 from penstock.model.errors import AuthFailed, InvalidData, NetworkError, RateLimited
-from penstock.model.http_answers import asks_for_a_pause, class_of, wait
+from penstock.model.http_answers import class_of, wait
 from penstock.model.narrowing import is_list, is_mapping
 from penstock.model.redaction import redact
 
@@ -56,8 +56,7 @@ async def refusal(answer: httpx2.Response, where: str) -> Exception:
     status = answer.status_code
     told = redact(f"{where} answered {status}{await _message(answer)}")
     seconds = wait(answer.headers, datetime.now(UTC))
-    kind = "rate_limit" if asks_for_a_pause(status, answer.headers) else class_of(status)
-    match kind:
+    match class_of(status, answer.headers):
         case "rate_limit":
             if seconds is None:
                 return Throttled(told)

@@ -94,7 +94,7 @@ def classify(error: BaseException, now: Instant, errors: Mapping[type[Exception]
 def _foreign(error: BaseException, message: str, now: Instant) -> Failure:
     status = _status(error)
     if status is not None:
-        kind: ErrorClass = class_of(status) or "unknown"
+        kind: ErrorClass = class_of(status, _headers(error)) or "unknown"
         return Failure(kind, message, _retry_after(error, now) if kind == "rate_limit" else None)
     for base in type(error).__mro__:
         root = base.__module__.split(".", 1)[0]
@@ -112,9 +112,13 @@ def _status(error: BaseException) -> int | None:
     return status if isinstance(status, int) else None
 
 
-def _retry_after(error: BaseException, now: Instant) -> Instant | None:
+def _headers(error: BaseException) -> Mapping[str, Any]:
     headers: Any = getattr(getattr(error, "response", None), "headers", None)
-    again = None if headers is None else retry_after(headers)
+    return {} if headers is None else headers
+
+
+def _retry_after(error: BaseException, now: Instant) -> Instant | None:
+    again = retry_after(_headers(error))
     return None if again is None else instant(again, now)
 
 
