@@ -14,7 +14,7 @@ NAMES = {
         "NoData Outcome PenstockError Pipeline Plan PlanStale Quota QuotaSpent RateLimited Rejected Retry Run RunState "
         "SettingError Skip SqlGaps Step StepError Summary Transaction Why"
     ),
-    "penstock.data": "Api Llm",
+    "penstock.data": "Api BadRow Landed Llm land read read_batches",
     "penstock.testing": "Database Simulation context contracts database servers",
     "penstock.testing.servers": (
         "Answer Bill Call ChatServer Cut Drip Dv360Server Garbled Reply Request Sent Silent Turned WebServer "
@@ -22,8 +22,8 @@ NAMES = {
     ),
 }
 HEAVY = (
-    "alembic asyncio genai_prices h11 httpx2 openai polars psycopg pydantic pydantic_settings rich sqlalchemy "
-    "structlog typer yaml"
+    "alembic asyncio fastexcel genai_prices h11 httpx2 openai polars psycopg pydantic pydantic_settings rich "
+    "sqlalchemy structlog typer yaml"
 )
 
 

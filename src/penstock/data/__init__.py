@@ -5,11 +5,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from penstock.data.api.client import Api
+    from penstock.data.landing import Landed, land
     from penstock.data.llm.client import Llm
+    from penstock.data.sources.faults import BadRow
+    from penstock.data.sources.reading import read, read_batches
 
-__all__ = ["Api", "Llm"]
+__all__ = ["Api", "BadRow", "Landed", "Llm", "land", "read", "read_batches"]
 
-_WHERE = {"Api": "api", "Llm": "llm.client"}
+_HOME = {
+    "api": ("Api",),
+    "landing": ("Landed", "land"),
+    "llm.client": ("Llm",),
+    "sources.faults": ("BadRow",),
+    "sources.reading": ("read", "read_batches"),
+}
+_WHERE = {name: module for module, names in _HOME.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:

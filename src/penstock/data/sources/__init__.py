@@ -1,0 +1,1 @@
+"""Files as tables: opened, told apart, decoded, checked row by row and typed."""
