@@ -6,9 +6,11 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple, assert_type
 
+import polars as pl
 from pydantic import BaseModel
 
 import penstock as ps
+from penstock import data
 from penstock.testing import Database, Simulation, context, database
 
 
@@ -203,3 +205,14 @@ with database(app) as db:
     assert_type(db, Database)
     db.execute("insert into banks values (%(bank_id)s)", bank_id=1)
     assert_type(db.url, str)
+
+
+async def files() -> None:
+    landed = await data.land(b"a;b", name="a.csv", origin="here")
+    assert_type(landed, data.Landed)
+    assert_type(await data.read(landed.path, schema={"a": pl.Int64}, line="line"), pl.DataFrame)
+    async for frame in data.read_batches(landed.path, rows=10, bad=[]):
+        assert_type(frame, pl.DataFrame)
+    await data.read(landed.path, delimeter=";")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await data.read(landed.path, format="xml")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await data.land("text", name="a", origin="here")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -6,8 +6,8 @@ import hashlib
 import inspect
 import os
 import tempfile
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Generator, Iterable
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Generator, Iterable
+from contextlib import aclosing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, Final, Self, cast
@@ -70,13 +70,19 @@ async def land(content: Content | Awaitable[Content], *, name: str, origin: str,
         StepError: The disk is full, or failed.
         DefinitionError: The content is none.
     """
-    _check_name(name)
+    try:
+        _check_name(name)
+    except InvalidData:
+        if inspect.iscoroutine(content):
+            content.close()
+        raise
     root = (await in_thread(load_settings)).home / "landing" if folder is None else Path(folder)
     given = await content if inspect.isawaitable(content) else content
     part = await in_thread(_Part.begun, root.absolute())
     try:
-        async for chunk in _chunks(given):
-            await in_thread(part.write, chunk)
+        async with aclosing(_chunks(given)) as chunks:
+            async for chunk in chunks:
+                await in_thread(part.write, chunk)
         path = await in_thread(part.end, name)
     finally:
         await in_thread(part.drop)
@@ -99,20 +105,21 @@ def _check_name(name: str) -> None:
         raise InvalidData(f"name={name[:_LONGEST_NAME]!r} {why}; give the file a plain name, like '2024-12-23.csv'")
 
 
-async def _chunks(content: Content) -> AsyncIterator[bytes]:
+async def _chunks(content: Content) -> AsyncGenerator[bytes]:
     """The content in pieces that are worth a write."""
     held = bytearray()
-    async for piece in _pieces(content):
-        if not isinstance(piece, (bytes, bytearray, memoryview)):
-            raise DefinitionError(f"content gave {type(piece).__name__}, not bytes; encode a text first")
-        held += piece
-        if len(held) >= _CHUNK:
-            yield bytes(held)
-            held.clear()
+    async with aclosing(_pieces(content)) as pieces:
+        async for piece in pieces:
+            if not isinstance(piece, (bytes, bytearray, memoryview)):
+                raise DefinitionError(f"content gave {type(piece).__name__}, not bytes; encode a text first")
+            held += piece
+            if len(held) >= _CHUNK:
+                yield bytes(held)
+                held.clear()
     yield bytes(held)
 
 
-async def _pieces(content: Any) -> AsyncIterator[object]:
+async def _pieces(content: Any) -> AsyncGenerator[object]:
     match content:
         case bytes() | bytearray() | memoryview():
             yield content
@@ -130,8 +137,12 @@ async def _pieces(content: Any) -> AsyncIterator[object]:
             raise DefinitionError("content is a text; encode it, or give a Path where it names a file")
         case AsyncIterable():
             streamed = cast(AsyncIterable[object], content)
-            async for piece in streamed:
-                yield piece
+            try:
+                async for piece in streamed:
+                    yield piece
+            finally:
+                if isinstance(streamed, AsyncGenerator):  # a download that is not read to its end is hung up
+                    await streamed.aclose()
         case Iterable():
             iterator = iter(cast(Iterable[object], content))
             while (part := await in_thread(next, iterator, None)) is not None:

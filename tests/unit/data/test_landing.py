@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -179,3 +180,25 @@ def test_what_a_killed_process_left_is_swept_a_day_later(tmp_path: Path) -> None
     os.utime(left, (0, 0))
     asyncio.run(data.land(b"x", name="a", origin="o", folder=tmp_path))
     assert files(tmp_path) == [landed.path]
+
+
+async def test_a_download_is_hung_up_when_it_cannot_be_kept(tmp_path: Path) -> None:
+    hung_up = False
+
+    async def download() -> AsyncIterator[bytes]:
+        nonlocal hung_up
+        try:
+            while True:
+                yield b"x" * 2_000_000
+        finally:
+            hung_up = True
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5_000_000, hard))
+    try:
+        with pytest.raises(ps.StepError, match=r"cannot be written \(File too large\); look at the disk"):
+            await data.land(download(), name="a", origin="o", folder=tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert hung_up
+    assert files(tmp_path) == []

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+import pickle
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -304,3 +305,41 @@ async def test_a_batch_before_the_bad_row_is_given(tmp_path: Path, monkeypatch: 
         async for frame in data.read_batches(path):
             came += frame.height
     assert came > 10
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [
+        (pl.Float64, "1e999"),
+        (pl.Datetime("ms"), "2024-12-23T06:00:00.1234"),
+        (pl.List(pl.Int64), "[1.5]"),
+        (pl.List(pl.Int64), '["x"]'),
+        (pl.Struct({"a": pl.Int64}), '{"a":1,"b":2}'),
+        (pl.Struct({"a": pl.List(pl.Int64)}), '{"a":[1,"x"]}'),
+    ],
+)
+async def test_nothing_is_lost_to_a_type(tmp_path: Path, dtype: pl.DataType, value: str) -> None:
+    path = put(tmp_path, "a.csv", f"k\tv\n1\t{value}\n")
+    assert (await refused(path, schema={"v": dtype}, quote=None)).value == value
+
+
+async def test_times_and_nested_values(tmp_path: Path) -> None:
+    path = put(tmp_path, "a.tsv", 'a,b\tt\tf\n{"x":[1],"y":"z"}\t06:30\tinf\n{}\t06:30:00.5\t\n')
+    schema = {"a,b": pl.Struct({"x": pl.List(pl.Int8), "y": pl.String}), "t": pl.Time, "f": pl.Float32}
+    frame = await data.read(path, schema=schema, quote=None)
+    assert frame.rows() == [
+        ({"x": [1], "y": "z"}, time(6, 30), float("inf")),
+        ({"x": None, "y": None}, time(6, 30, 0, 500_000), None),
+    ]
+
+
+async def test_bad_rows_are_in_the_order_of_the_file(tmp_path: Path) -> None:
+    bad: list[data.BadRow] = []
+    await data.read(put(tmp_path, "a.csv", "a,b\nx,1\n2\ny,3\n4\n"), schema={"a": pl.Int64}, bad=bad)
+    assert [row.line for row in bad] == [2, 3, 4, 5]
+
+
+async def test_the_error_travels_between_processes(tmp_path: Path) -> None:
+    error = await refused(put(tmp_path, "a.csv", "a\nx\n"), schema={"a": pl.Int64})
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.line, again.column, again.value) == (str(error), 2, "a", "x")

@@ -7,6 +7,7 @@ import io
 import os
 import struct
 import zipfile
+from datetime import datetime
 from pathlib import Path
 
 import polars as pl
@@ -197,7 +198,7 @@ async def test_options_that_mean_nothing_for_the_file_are_refused(tmp_path: Path
 
 async def test_no_file(tmp_path: Path) -> None:
     assert "no such file" in str(await refused(tmp_path / "a.csv"))
-    assert "cannot be opened" in str(await refused(tmp_path))
+    assert "it is no file" in str(await refused(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -215,6 +216,7 @@ async def test_no_file(tmp_path: Path) -> None:
         ({"encoding": "klingon"}, "no encoding that Python knows"),
         ({"schema": "guess"}, "neither a mapping"),
         ({"schema": {"a": "Int64"}}, "no polars type"),
+        ({"schema": {"a": pl.Duration("us")}}, "leave it out"),
         ({"schema": {"a": pl.Date}, "formats": {"b": "%Y"}}, "'b', which schema= does not"),
         ({"formats": {"b": "%Y"}}, "give schema="),
     ],
@@ -232,8 +234,30 @@ async def test_batches_refuse_what_needs_the_whole(tmp_path: Path) -> None:
         await batches(path, rows=0)
 
 
+async def test_a_zip_that_points_outside_of_itself(tmp_path: Path) -> None:
+    content = bytearray(zipped(tmp_path, "a.zip", {"a.csv": PLAIN}).read_bytes())
+    struct.pack_into("<L", content, content.rindex(b"PK\x05\x06") + 16, 60_000)  # where its directory begins
+    assert "damaged" in str(await refused(put(tmp_path, "b.zip", bytes(content))))
+
+
 async def test_a_zip_larger_than_its_tail(tmp_path: Path) -> None:
     big = io.StringIO()
     big.writelines(f"{n},{n}\n" for n in range(60_000))
     path = zipped(tmp_path, "a.zip", {"a.csv": f"a,b\n{big.getvalue()}"})
     assert (await data.read(path)).height == 60_000
+
+
+async def test_parquet_of_other_types_is_named(tmp_path: Path) -> None:
+    moment = datetime(2024, 1, 2, 3, 4, 5)  # noqa: DTZ001 - the column has no zone
+    pl.DataFrame({"t": [moment], "l": [[1]], "f": [0.1], "d": [moment.date()]}).write_parquet(tmp_path / "a.parquet")
+    path = tmp_path / "a.parquet"
+    assert (await refused(path, schema={"t": pl.Date})).value == moment
+    assert (await refused(path, schema={"l": pl.Int64})).column == "l"
+    assert (await refused(path, schema={"f": pl.Decimal(9, 0)})).value == 0.1
+    frame = await data.read(path, schema={"f": pl.Float32, "d": pl.Datetime("us")})
+    assert frame["d"].to_list() == [datetime(2024, 1, 2)]  # noqa: DTZ001
+
+
+async def test_what_is_no_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert "it is no file" in str(await refused(tmp_path / "pipe"))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, Final, cast
 
 import polars as pl
 
 _DATE: Final = r"\d{4}-\d{2}-\d{2}"
 _MIDNIGHT: Final = rf"^{_DATE}(?:[T ]00:00(?::00(?:\.0+)?)?)?$"
 _ZONE: Final = r"(?:Z|[+-]\d{2}:?\d{2})$"
+_DIGITS: Final = {"ms": 3, "us": 6, "ns": 9}
 _TRUE: Final = ("true", "t", "yes", "y", "on", "1")
 _FALSE: Final = ("false", "f", "no", "n", "off", "0")
 _PLAIN_INTEGER: Final = r"^(?:0|-?[1-9]\d*)$"
@@ -18,7 +22,7 @@ _PLAIN_NUMBER: Final = r"^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$"
 def typed(texts: pl.Series, dtype: pl.DataType, pattern: str | None = None) -> pl.Series:
     """The values; null where a text is none of this type.
 
-    Numbers and dates may have spaces around them. Dates and times are those of ISO 8601, a booleans's words
+    Numbers and dates may have spaces around them. Dates and times are those of ISO 8601, booleans' words
     PostgreSQL's, lists and structs are JSON.
 
     Args:
@@ -49,21 +53,24 @@ def typed(texts: pl.Series, dtype: pl.DataType, pattern: str | None = None) -> p
         case pl.Datetime():
             return _moments(bare, dtype, pattern)
         case pl.Time():
-            return bare.str.to_time(pattern or "%H:%M:%S%.f", strict=False)
+            full = bare.str.replace(r"^(\d{2}:\d{2})$", "${1}:00")
+            return full.str.to_time(pattern or "%H:%M:%S%.f", strict=False)
+        case pl.Float64() | pl.Float32():
+            numbers = bare.cast(dtype, strict=False)
+            return _where(numbers, ~numbers.is_infinite() | bare.str.contains("(?i)inf"))
         case _:
             return bare.cast(dtype, strict=False)
 
 
 def converted(values: pl.Series, dtype: pl.DataType) -> pl.Series:
-    """Values of one type as another; null where that would change them."""
-    there = values.cast(dtype, strict=False)
-    if values.dtype.is_numeric() and dtype.is_numeric():
-        back = there.cast(values.dtype, strict=False)
-        same = pl.DataFrame(
-            {"t": there, "s": (back == values) | (values.is_nan() if values.dtype.is_float() else False)}
-        )
-        return same.select(pl.when(pl.col("s")).then(pl.col("t"))).to_series()
-    return there
+    """Values of one type as another; null where that would change them, save that floats may become shorter ones."""
+    try:
+        there = values.cast(dtype, strict=False)
+        if values.dtype.is_nested() or dtype == pl.String or (values.dtype.is_float() and dtype.is_float()):
+            return there
+        return _where(there, there.cast(values.dtype, strict=False).eq_missing(values))
+    except pl.exceptions.PolarsError:  # nothing of the one type is of the other
+        return pl.Series(values.name, [None] * len(values), dtype=dtype)
 
 
 def inferred(texts: pl.Series) -> pl.Series:
@@ -78,7 +85,8 @@ def inferred(texts: pl.Series) -> pl.Series:
         whole = texts.cast(pl.Int64, strict=False)
         return whole if whole.null_count() == texts.null_count() else texts
     if known.str.contains(_PLAIN_NUMBER).all():
-        return texts.cast(pl.Float64, strict=False)
+        numbers = typed(texts, pl.Float64())
+        return numbers if numbers.null_count() == texts.null_count() else texts
     if known.str.to_lowercase().is_in(["true", "false"]).all():
         return typed(texts, pl.Boolean())
     for dtype in (pl.Date(), pl.Datetime("us"), pl.Datetime("us", "UTC")):
@@ -99,7 +107,7 @@ def _moments(texts: pl.Series, dtype: pl.Datetime, pattern: str | None) -> pl.Se
         return _in_zone(texts.str.to_datetime(pattern, time_unit=unit, strict=False), zone)
     full = texts.str.replace(rf"^({_DATE})$", "${1}T00:00:00").str.replace(rf"^({_DATE}) ", "${1}T")
     full = full.str.replace(rf"^({_DATE}T\d{{2}}:\d{{2}})($|Z|[+-])", "${1}:00${2}")
-    strict = rf"^{_DATE}T\d{{2}}:\d{{2}}:\d{{2}}(?:\.\d{{1,9}})?"
+    strict = rf"^{_DATE}T\d{{2}}:\d{{2}}:\d{{2}}(?:\.\d{{1,{_DIGITS[unit]}}}0*)?"
     local = _in_zone(
         _only(full, f"{strict}$").str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", time_unit=unit, strict=False), zone
     )
@@ -116,18 +124,40 @@ def _in_zone(moments: pl.Series, zone: str | None) -> pl.Series:
 
 
 def _only(texts: pl.Series, pattern: str) -> pl.Series:
-    return pl.DataFrame({"t": texts}).select(pl.when(pl.col("t").str.contains(pattern)).then(pl.col("t"))).to_series()
+    return _where(texts, texts.str.contains(pattern))
+
+
+def _where(values: pl.Series, mask: pl.Series) -> pl.Series:
+    """The values where the mask is true, null elsewhere."""
+    return pl.DataFrame({"v": values, "m": mask}).select(pl.when("m").then("v")).to_series().alias(values.name)
 
 
 def _decoded(texts: pl.Series, dtype: pl.DataType) -> pl.Series:
+    """JSON as lists and structs; null where something in it would be lost."""
     try:
-        return texts.str.json_decode(dtype)
+        values = texts.str.json_decode(dtype)
     except pl.exceptions.PolarsError:
-        return pl.concat([_decoded_one(texts.slice(at, 1), dtype) for at in range(len(texts))])
+        if len(texts) == 1:
+            return pl.Series(texts.name, [None], dtype=dtype)
+        return pl.concat([_decoded(texts.slice(at, 1), dtype) for at in range(len(texts))])
+    kept = [text is None or _kept(json.loads(text), value) for text, value in zip(texts, values.to_list(), strict=True)]
+    return _where(values, pl.Series(kept, dtype=pl.Boolean))
 
 
-def _decoded_one(text: pl.Series, dtype: pl.DataType) -> pl.Series:
-    try:
-        return text.str.json_decode(dtype)
-    except pl.exceptions.PolarsError:
-        return pl.Series(text.name, [None], dtype=dtype)
+def _kept(given: Any, value: Any) -> bool:
+    """Whether all that was given is in the value."""
+    match given:
+        case None:
+            return value is None
+        case dict():
+            fields = cast(dict[str, Any], given)
+            return isinstance(value, dict) and all(
+                key in value and _kept(each, value[key]) for key, each in fields.items()
+            )
+        case list():
+            items = cast(Sequence[Any], given)
+            return value is not None and len(items) == len(value) and all(map(_kept, items, value))
+        case bool() | int() | float():
+            return value == given or (isinstance(value, Decimal) and float(value) == given)
+        case _:
+            return value is not None

@@ -26,6 +26,8 @@ from penstock.data.sources.table import Part, Table
 
 LONGEST: Final = 16 * 2**20
 """Characters that a value may have: beyond that a quote was not closed."""
+_SAMPLE: Final = 2**18
+"""Characters that the delimiter is told from."""
 _EXCELS: Final = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)
 """Excel's own first line, which names the delimiter."""
 
@@ -60,9 +62,12 @@ class _Source:
             if not self._more():
                 what = "it has no rows" if self._line == 1 else f"it ends before line {self._line}"
                 raise BadInput(place, f"{what}; fetch it again, or correct header=")
+        if not said and self._opened.name.lower().endswith((".tsv", ".tab")):
+            said, self._delimiter = True, "\t"
         if not said:
-            whole = not self._more()
-            self._delimiter = detected(self._rest, whole=whole, quote=options.quote, place=place)
+            sample = self._rest[:_SAMPLE]
+            whole = len(sample) == len(self._rest) and not self._more()
+            self._delimiter = detected(sample, whole=whole, quote=options.quote, place=place)
         if options.header is None:
             return column_names([], options, place, None)
         line = self._line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,7 +64,12 @@ class BadInput(InvalidData):
         at = "" if line is None else f", {place.row} {line}"
         at += "" if column is None else f", column {column!r}"
         super().__init__(f"{place}{at}: {reason}")
-        self.place, self.line, self.column, self.value = place, line, column, value
+        self.place, self.reason, self.line, self.column, self.value = place, reason, line, column, value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors travel from the process of a step that computes."""
+        again = partial(type(self), line=self.line, column=self.column, value=self.value)
+        return again, (self.place, self.reason)
 
 
 def shown(value: Any) -> str:

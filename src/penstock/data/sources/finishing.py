@@ -20,7 +20,7 @@ _ADVICE: Final[dict[type[pl.DataType], str]] = {
 
 
 def finished(table: Table, options: Options) -> Iterator[pl.DataFrame]:
-    """The table's frames. Raises `BadInput`, at the first row in the file's order that does not fit."""
+    """The table's frames. Raises `BadInput`, which names the first row of a part that does not fit."""
     _check_schema(table, options)
     came = False
     for part in _whole(table.parts) if options.schema == "infer" else table.parts:
@@ -112,7 +112,7 @@ def _fit(values: pl.Series, name: str, options: Options, *, text: bool) -> tuple
 def _as_text(values: pl.Series) -> pl.Series:
     if values.dtype.is_nested():
         return pl.DataFrame({"v": values.alias("v")}).select(pl.col("v").map_elements(_json, pl.String)).to_series()
-    return values.cast(pl.String, strict=False)
+    return converted(values, pl.String())
 
 
 def _json(value: object) -> str:

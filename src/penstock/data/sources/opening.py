@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import re
+import stat
 import zipfile
 import zlib
 from collections.abc import Generator
@@ -88,14 +90,18 @@ def opened(path: Path, *, member: str | None, format: Format | None, limit: int 
             yield _open(stack, path, member, format, limit)
     except FileNotFoundError as error:
         raise BadInput(place, "there is no such file; look at the path, or land the file first") from error
-    except (IsADirectoryError, PermissionError) as error:
+    except (NotADirectoryError, PermissionError) as error:
         raise BadInput(place, f"cannot be opened ({error.strerror}); give a file that this process may read") from error
     except OSError as error:
+        if error.errno == errno.EINVAL:  # an archive that sends its reader to a place before its beginning
+            raise BadInput(place, "it is damaged (it points to places outside of itself); fetch it again") from error
         raise StepError(f"{place}: cannot be read ({error.strerror or error}); look at the disk") from error
 
 
 def _open(stack: ExitStack, path: Path, member: str | None, forced: Format | None, limit: int | None) -> Opened:
     place, name = Place(path=path), path.name
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise BadInput(place, "it is no file; give a file that this process may read")
     stream: IO[bytes] = stack.enter_context(path.open("rb"))
     stored = stream.seek(0, io.SEEK_END)
     stream.seek(0)
@@ -104,7 +110,7 @@ def _open(stack: ExitStack, path: Path, member: str | None, forced: Format | Non
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         archive = stack.enter_context(open_zip(path))
         if holds_workbook(archive):
-            check_unpacked(archive, place, limit or LIMIT)
+            check_unpacked(archive, place, limit or min(LIMIT, max(_SMALL, _RATIO * stored)))
         else:
             info = chosen(archive, path, member)
             place, name, stored = replace(place, member=info.filename), info.filename, info.compress_size

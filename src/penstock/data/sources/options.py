@@ -144,4 +144,7 @@ def _schema(given: Any) -> pl.Schema | Types | None:
         pl.DataFrame(schema=known)
     except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
         raise DefinitionError(f"schema= has what is no polars type: {error}") from error
+    for name, dtype in known.items():
+        if isinstance(dtype, (pl.Duration, pl.Null, pl.Object, pl.Unknown)):
+            raise DefinitionError(f"schema= has {dtype} for {name!r}, which no file's values are read as; leave it out")
     return known

@@ -134,9 +134,11 @@ async def _frames(path: Path, options: Options, rows: int | None) -> AsyncGenera
     try:
         while (step := await in_thread(next, source, None)) is not None:
             frame, stored = step
+            failed = 0 if options.bad is None else len(options.bad) - seen
+            if options.bad is not None and failed:
+                options.bad[seen:] = sorted(options.bad[seen:], key=lambda row: row.line)
+            seen += failed
             if context is not None:
-                failed = 0 if options.bad is None else len(options.bad) - seen
-                seen += failed
                 context.count(read=frame.height + failed, failed=failed, bytes=stored)
             yield frame
     finally:

@@ -12,6 +12,7 @@ import struct
 import zipfile
 import zlib
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -66,7 +67,7 @@ def chosen(archive: zipfile.ZipFile, path: Path, member: str | None) -> zipfile.
         if len(same) > 1:
             raise BadInput(place, f"the zip has {len(same)} members named {member!r}; which one is meant is not said")
         found = same[0]
-    if (why := _refused(found, archive)) is not None:
+    if (why := _refused(found, _overlapping(archive))) is not None:
         raise BadInput(Place(path=path, member=found.filename), f"{why}; it is not read")
     return found
 
@@ -76,8 +77,9 @@ def check_unpacked(archive: zipfile.ZipFile, place: Place, limit: int) -> None:
     total = sum(info.file_size for info in archive.infolist())
     if total > limit:
         raise BadInput(place, f"it unpacks to {total} bytes, more than {limit}; if that is right, raise limit=")
+    overlapping = _overlapping(archive)
     for info in archive.infolist():
-        if (why := _refused(info, archive)) is not None:
+        if (why := _refused(info, overlapping)) is not None:
             raise BadInput(place, f"its part {info.filename!r}: {why}; it is not read")
     try:
         damaged = archive.testzip()
@@ -97,7 +99,7 @@ def _some(files: list[zipfile.ZipInfo]) -> str:
     return names if len(files) <= _NAMED else f"{names}, …"
 
 
-def _refused(info: zipfile.ZipInfo, archive: zipfile.ZipFile) -> str | None:
+def _refused(info: zipfile.ZipInfo, overlapping: set[int]) -> str | None:
     name = info.orig_filename
     if "\0" in name:
         return "its name holds a NUL character"
@@ -107,12 +109,17 @@ def _refused(info: zipfile.ZipInfo, archive: zipfile.ZipFile) -> str | None:
         return "it is a link or a device, not a file"
     if info.flag_bits & _ENCRYPTED:
         return "it is encrypted"
-    end = info.header_offset + _FILE_HEADER + info.compress_size
-    if any(info.header_offset < other.header_offset < end for other in archive.infolist()) or any(
-        other is not info and other.header_offset == info.header_offset for other in archive.infolist()
-    ):
-        return "it shares its bytes with another member"
-    return None
+    return "it shares its bytes with another member" if info.header_offset in overlapping else None
+
+
+def _overlapping(archive: zipfile.ZipFile) -> set[int]:
+    """Where members begin that reach into another: a bomb of many members has one packed file for all of them."""
+    ordered = sorted(archive.infolist(), key=lambda info: (info.header_offset, info.compress_size))
+    shared: set[int] = set()
+    for info, following in pairwise(ordered):
+        if info.header_offset + _FILE_HEADER + info.compress_size > following.header_offset:
+            shared |= {info.header_offset, following.header_offset}
+    return shared
 
 
 def _look_at_directory(path: Path) -> None:
