@@ -39,7 +39,7 @@ class Settings:
     Attributes:
         app: Where the app is, as `module:attribute`, `module`, `file.py` or an installed name.
         database_url: A libpq URL; None starts an embedded server under `home`.
-        home: The folder of the embedded server and of runs' working folders.
+        home: The folder of the embedded server, of runs' working folders and of landed files.
         lanes: Runs at once in one process.
         grace: Seconds that steps may take to finish when the process is asked to stop.
         log_level: The least level of logs that is kept and shown.

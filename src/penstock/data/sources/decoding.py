@@ -23,6 +23,7 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+_NO_FILES: Final = frozenset({"idna", "punycode", "raw-unicode-escape", "unicode-escape", "undefined"})
 _SAMPLE: Final = 4096
 _WINDOWS: Final = "cp1252"
 # As the Encoding Standard of the web has it: the five bytes that Windows-1252 leaves open are the control characters
@@ -34,10 +35,13 @@ def known_encoding(name: str) -> str:
     """The encoding's one name. Raises `DefinitionError`."""
     try:
         known = codecs.lookup(name).name
-    except LookupError as error:
+        "".encode(known)  # raises for what is no encoding of text, like base64
+    except (LookupError, UnicodeError) as error:
         raise DefinitionError(
             f"encoding={name!r} is no encoding that Python knows; 'utf-8' and 'cp1252' are"
         ) from error
+    if known in _NO_FILES:
+        raise DefinitionError(f"encoding={name!r} is for other things than files; 'utf-8' and 'cp1252' are for them")
     return known.removesuffix("-sig")
 
 

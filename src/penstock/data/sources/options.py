@@ -101,10 +101,10 @@ def checked(
     if limit is not None and limit < 1:
         raise DefinitionError(f"limit={limit} is no number of bytes")
     known = _schema(schema)
-    if known is not None and not isinstance(known, str) and (wrong := set(formats or ()) - set(known)):
-        raise DefinitionError(f"formats= names {', '.join(map(repr, sorted(wrong)))}, which schema= does not")
     if formats and (known is None or isinstance(known, str)):
         raise DefinitionError("formats= says how dates are written in columns that schema= types; give schema=")
+    if known is not None and not isinstance(known, str):
+        _check_formats(formats or {}, known)
     return Options(
         sheet=sheet,
         member=member,
@@ -148,3 +148,23 @@ def _schema(given: Any) -> pl.Schema | Types | None:
         if isinstance(dtype, (pl.Duration, pl.Null, pl.Object, pl.Unknown)):
             raise DefinitionError(f"schema= has {dtype} for {name!r}, which no file's values are read as; leave it out")
     return known
+
+
+def _check_formats(formats: Mapping[str, str], schema: pl.Schema) -> None:
+    import polars as pl
+
+    from penstock.data.sources.casting import typed
+
+    if wrong := set(formats) - set(schema):
+        raise DefinitionError(f"formats= names {', '.join(map(repr, sorted(wrong)))}, which schema= does not")
+    for name, pattern in formats.items():
+        dtype = schema[name]
+        if not isinstance(dtype, (pl.Date, pl.Datetime, pl.Time)):
+            raise DefinitionError(
+                f"formats= has {pattern!r} for {name!r}, which schema= makes {dtype}: no date, no time"
+            )
+        try:
+            typed(pl.Series(["x"]), dtype, pattern)
+        except pl.exceptions.PolarsError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise DefinitionError(f"formats= has {pattern!r} for {name!r}, which reads no {dtype}: {reason}") from error
