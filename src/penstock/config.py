@@ -16,6 +16,7 @@ from urllib.parse import quote
 from penstock.model.errors import SettingError
 from penstock.model.narrowing import is_mapping
 from penstock.model.notifying import Notify, parse_notify
+from penstock.model.publishing import Publishing, parse_events
 from penstock.model.redaction import learn_environment, learn_url, masked, redact
 from penstock.model.spelling import did_you_mean
 from penstock.model.yaml_text import Document, parse
@@ -29,7 +30,7 @@ LEVELS: Final = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL"
 POSTGRES: Final = ("HOST", "PORT", "DATABASE", "USER", "PASSWORD")
 
 
-NO_SETTINGS: Final = ("file", "sources", "user", "notify")
+NO_SETTINGS: Final = ("file", "sources", "user", "notify", "events")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,7 @@ class Settings:
     sources: Mapping[str, str] = field(default_factory=dict[str, str])
     user: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     notify: Notify | None = None
+    events: Publishing | None = None
 
     @property
     def level(self) -> int:
@@ -88,7 +90,7 @@ def load_settings(
     file = find_file(here)
     document = read_file(file) if file else Document({}, {})
     body = document.body
-    known = sorted({"app", "settings", "notify", "etl", *SETTABLE})
+    known = sorted({"app", "settings", "notify", "events", "etl", *SETTABLE})
     for name in body:
         if name not in known:
             line = document.lines.get(name, 1)
@@ -121,6 +123,7 @@ def load_settings(
         sources={name: source for name, (_, source) in found.items()},
         user=_block(body.get("settings"), f"{file}, line {document.lines.get('settings')}"),
         notify=parse_notify(body.get("notify"), file),
+        events=parse_events(document, file),
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +19,13 @@ from penstock.ledger.postgres import PostgresLedger
 from penstock.model.errors import SettingError
 from penstock.model.notifying import Notify
 from penstock.model.printable import folder_name
+from penstock.model.publishing import Publishing
 from penstock.model.redaction import learn_secrets, redact
 from penstock.model.states import KEPT_EVENTS, EventType
 from penstock.operations.client import Client
 from penstock.operations.delivering import Deliveries
 from penstock.operations.noticing import Notices
+from penstock.operations.publishing import Publications
 from penstock.ports.engine import OnEvent
 
 
@@ -136,10 +139,6 @@ async def client_on(
         told: Events that somebody else wants as well, such as those who look at a service's stream.
     """
     resources = Resources(registry, lambda: user_settings(registry.settings or object, settings))
-    wanted = frozenset(handlers) | told
-    notices = None if settings.notify is None else notices_on(registry.name, ledger, settings.notify)
-    before = None if notices is None else notices.collect
-    deliveries = Deliveries(registry.name, ledger, resources.call, handlers, before)
 
     @asynccontextmanager
     async def open_engine(
@@ -156,13 +155,12 @@ async def client_on(
             connection=ledger.connection,
             work=settings.home / "work" / folder_name(registry.name),
             on_event=on_event,
-            wanted_events=wanted,
+            wanted_events=wanted_events(settings, handlers) | told,
             log_level=settings.level,
             shapes=shapes,
             wanted_ends=frozenset() if settings.notify is None else settings.notify.ends,
         )
-        telling = nullcontext() if notices is None else notices.running()
-        async with telling, deliveries.running(), engine:
+        async with telling(registry.name, settings, ledger, resources.call, handlers), engine:
             yield engine
 
     client = Client(registry, ledger, open_engine, resources.call, lanes=settings.lanes)
@@ -171,6 +169,38 @@ async def client_on(
         yield client
     finally:
         await resources.close()
+
+
+def wanted_events(settings: Settings, handlers: Collection[EventType]) -> frozenset[EventType]:
+    """The types of events that somebody wants: functions of the app, or sinks."""
+    return frozenset(handlers) | (frozenset() if settings.events is None else settings.events.wanted)
+
+
+@asynccontextmanager
+async def telling(
+    app: str,
+    settings: Settings,
+    ledger: PostgresLedger,
+    call: Callable[..., Awaitable[Any]],
+    handlers: Mapping[EventType, Sequence[Callable[..., Any]]],
+) -> AsyncGenerator[None]:
+    """While the block is open, events go to people, to functions of the app, and to sinks; at its end what is left."""
+    async with AsyncExitStack() as stack:
+        if settings.notify is not None:
+            await stack.enter_async_context(notices_on(app, ledger, settings.notify).running())
+        if settings.events is not None:
+            await stack.enter_async_context(publications_on(app, ledger, settings.events).running())
+        await stack.enter_async_context(Deliveries(app, ledger, call, handlers).running())
+        yield
+
+
+def publications_on(app: str, ledger: PostgresLedger, publishing: Publishing) -> Publications:
+    """An app's sinks on an open ledger."""
+    from penstock.observers.sinks import make_sink
+
+    return Publications(
+        app, ledger, publishing, lambda sink: make_sink(sink, environ=os.environ, connect=ledger.connection)
+    )
 
 
 def notices_on(app: str, ledger: PostgresLedger, notify: Notify) -> Notices:

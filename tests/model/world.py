@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from penstock.ledger.postgres import PostgresLedger
 from penstock.ledger.prune import prune
@@ -28,7 +29,8 @@ HOUR = 3_600.0
 DAY_LONG = 24 * HOUR
 TABLES = (
     "runs", "run_units", "attempts", "calls", "active", "lanes", "units", "plans", "plan_items", "shapes", "pipelines",
-    "spaces", "processes", "onces", "logs", "outbox", "quota_draws", "run_costs", "quota_windows", "quotas",
+    "spaces", "processes", "onces", "logs", "outbox", "events", "event_logs", "event_readers",
+    "quota_draws", "run_costs", "quota_windows", "quotas",
 )  # fmt: skip
 ASSETS = "create table if not exists made (run_id bigint, seq int)"
 LATER = """
@@ -89,6 +91,7 @@ class World:
         for table in TABLES:
             self.watch.connection.execute(f"delete from penstock.{table}".encode())
         self.watch.connection.execute(b"delete from made")
+        self.watch.connection.execute("select penstock.register_readers(%s, '{model}')", [APP])
         self.watch.forget()
 
     def runs(self, *states: str) -> list[RunId]:
@@ -108,7 +111,10 @@ class World:
             said = {(row["run_id"], row["lane_id"], row["fence"]) for row in rows}
             held = {(run.hold.run, run.hold.lane, run.hold.fence) for run in process.held.values()}
             assert said == held, ("the ledger and a process agree on what it holds", said, held)
-        rows = self.watch.rows("select run_id from penstock.outbox order by at, event_id")
+        rows = self.watch.rows(
+            "select run_id from penstock.outbox union all select run_id from penstock.events e where e.position >"
+            " coalesce((select r.position from penstock.event_readers r where r.name = 'model' and r.app = e.app), 0)"
+        )
         assert sorted(row["run_id"] for row in rows) == sorted(self.events), "each event is told once"
         if not self.pruned:
             assert self.watch.rows(USED) == [], "what is used is what was drawn"
@@ -201,10 +207,12 @@ class World:
             await self.ledger.pause(pipeline=(APP, str(pipeline)), paused=paused)
 
     async def deliver(self) -> None:
-        events = await self.ledger.events(APP, 1)
-        await self.ledger.delivered([event for event, *_ in events])
-        for *_, run in events:
-            self.events.remove(run)
+        place: Any = {"app": APP, "reader": "model", "owner": UUID(int=1)}
+        taken = await self.ledger.take_events(**place, types=None, lease=60.0, limit=1)
+        if taken is not None:
+            assert await self.ledger.events_told(**place, through=taken.through)
+            for event in taken.events:
+                self.events.remove(event.run_id)
 
     async def prune(self, *, keep_failed: bool) -> None:
         self.pruned = True

@@ -1,4 +1,4 @@
-"""Notices in the database: taken from the outbox, told by one process at a time, kept until they are told."""
+"""Notices in the database: taken from the log of events, told by one process at a time, kept until they are told."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Noticing(Connected):
     """See `ports.notices.NoticeStore`."""
 
     async def collect_notices(self, app: str, targets: Collection[str], ends: Collection[RunEnd]) -> int:
-        """Take new events of the outbox."""
-        sql = load("notices")
-        if not (await self.rows(sql["unnoticed"], app=app))[0]["there"]:
-            return 0
-        rows = await self.rows(sql["collect"], app=app, targets=list(targets), ends=list(ends))
-        return int(rows[0]["n"])
+        """Take new ends of runs from the log."""
+        sql, told, moved = load("notices")["collect"], 0, 1
+        while moved:
+            (row,) = await self.rows(sql, app=app, targets=list(targets), ends=list(ends))
+            moved, told = row["moved"], told + row["told"]
+        return told
 
     async def take_batch(
         self, app: str, target: str, *, collect: float, lease: float, whole: bool = False

@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Sequence
 
 from penstock.ledger.control import Control
+from penstock.ledger.eventing import Eventing
 from penstock.ledger.noticing import Noticing
 from penstock.ledger.overriding import Overriding
 from penstock.ledger.plans import Plans
@@ -20,7 +21,7 @@ from penstock.model.states import EventType
 from penstock.ports.records import Applied, LogRecord
 
 
-class PostgresLedger(Plans, Reading, Control, Overriding, Noticing, Serving):
+class PostgresLedger(Plans, Reading, Control, Overriding, Noticing, Eventing, Serving):
     """See `ports.ledger.Ledger`; open it before use, close it after.
 
     Args:

@@ -123,15 +123,6 @@ class Reading(Connected):
         """Rows of `v1_logs`."""
         return await self.rows(load("reading")["logs"], run=run, after=after, limit=limit)
 
-    async def events(self, app: str, limit: int) -> Sequence[tuple[UUID, str, datetime, RunId]]:
-        """The oldest events in the outbox."""
-        rows = await self.rows(load("reading")["events"], app=app, limit=limit)
-        return [(row["event_id"], row["type"], row["at"], RunId(row["run_id"])) for row in rows]
-
-    async def delivered(self, events: Sequence[UUID]) -> None:
-        """These were handed over."""
-        await self.rows(load("reading")["delivered"], events=list(events))
-
     async def health(self, app: str) -> Mapping[str, Any]:
         """Server, processes, live runs, last plan."""
         return (await self.rows(load("reading")["health"], app=app))[0]

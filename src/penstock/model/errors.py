@@ -47,7 +47,16 @@ class PlanStale(PenstockError):  # noqa: N818 - the name is the API's
 
 
 class NotDelivered(PenstockError):  # noqa: N818 - reads as what it says
-    """A notice could not be handed over; it is kept and tried again. The message holds no secret."""
+    """A notice or an event could not be handed over; it is kept and tried again. The message holds no secret.
+
+    Args:
+        message: Why.
+        delivered: Of several events, how many the other side has, counted from the first.
+    """
+
+    def __init__(self, message: str = "", *, delivered: int = 0) -> None:
+        super().__init__(message)
+        self.delivered = delivered
 
 
 class LedgerError(PenstockError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from penstock.model.errors import SettingError
@@ -19,10 +19,23 @@ MOST: Final = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A YAML mapping, and the line on which each name of its top level stands, counted from 1."""
+    """A YAML mapping, and the lines on which its names stand, counted from 1.
+
+    Attributes:
+        body: The mapping.
+        lines: The line of each name of the top level.
+        places: The line of each name below as well, by its path.
+    """
 
     body: Mapping[str, Any]
     lines: Mapping[str, int]
+    places: Mapping[tuple[str, ...], int] = field(default_factory=dict[tuple[str, ...], int])
+
+    def line(self, *path: str) -> int:
+        """The line of a name, or of the nearest name above it that is there."""
+        while path and path not in self.places:
+            path = path[:-1]
+        return self.places.get(path, 1)
 
 
 def parse(raw: bytes, where: str) -> Document:
@@ -61,7 +74,27 @@ def parse(raw: bytes, where: str) -> Document:
         line = node.start_mark.line + 1 if node is not None else 1
         raise SettingError(f"{where}, line {line}: settings are a mapping such as 'lanes: 4', this is a {kind}.")
     lines = {str(name.value): name.start_mark.line + 1 for name, _ in node.value if isinstance(name, yaml.ScalarNode)}
-    return Document({str(name): value for name, value in body.items()}, lines)
+    return Document({str(name): value for name, value in body.items()}, lines, _places(node))
+
+
+def _places(root: yaml.Node) -> dict[tuple[str, ...], int]:
+    """The line of every name in mappings within mappings; what an alias repeats is where it was written first."""
+    import yaml
+
+    found: dict[tuple[str, ...], int] = {}
+    todo: list[tuple[tuple[str, ...], yaml.Node]] = [((), root)]
+    seen: set[int] = set()
+    while todo:
+        path, node = todo.pop()
+        if id(node) in seen or not isinstance(node, yaml.MappingNode):
+            continue
+        seen.add(id(node))
+        for name, value in node.value:
+            if isinstance(name, yaml.ScalarNode):
+                place = (*path, str(name.value))
+                found[place] = name.start_mark.line + 1
+                todo.append((place, value))
+    return found
 
 
 def _decoded(raw: bytes, where: str) -> str:

@@ -47,6 +47,7 @@ class Notices:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
         """Tell in the background; at the end what waits, for at most 10 seconds."""
+        await self.collect()  # from here on the log is read for them
         stopping = asyncio.Event()
         task = asyncio.create_task(self._loop(stopping), name="penstock-notices")
         try:
@@ -76,7 +77,7 @@ class Notices:
                     await asyncio.wait_for(stopping.wait(), PAUSE)
 
     async def collect(self) -> int:
-        """Take what is new in the outbox; called before anybody else takes events away from there."""
+        """Take what is new in the log of events."""
         return await self._store.collect_notices(self._app, list(self._notify.targets), self._notify.ends)
 
     async def tell(self, *, whole: bool = False) -> int:

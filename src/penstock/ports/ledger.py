@@ -13,6 +13,7 @@ from penstock.model.attempt import Instant, PlanId, RunId, UnitId
 from penstock.model.override import Override
 from penstock.model.quota import Quota
 from penstock.model.states import EventType
+from penstock.ports.events import LoggedEvent
 from penstock.ports.records import (
     Applied,
     AttemptRecord,
@@ -306,12 +307,10 @@ class Ledger(Protocol):
         """Rows of `v1_logs` in order."""
         ...
 
-    async def events(self, app: str, limit: int) -> Sequence[tuple[UUID, str, datetime, RunId]]:
-        """The oldest events in the outbox of this app."""
-        ...
-
-    async def delivered(self, events: Sequence[UUID]) -> None:
-        """These events were handed over."""
+    async def logged_events(
+        self, app: str, *, after: int = 0, types: Collection[str] = (), run: RunId | None = None, limit: int = 100
+    ) -> Sequence[LoggedEvent]:
+        """Events of the app after this position in its log, oldest first."""
         ...
 
     async def health(self, app: str) -> Mapping[str, Any]:

@@ -57,9 +57,9 @@ class NoticeStore(Protocol):
     """Where notices wait until they are told. Every method raises LedgerUnavailable when it cannot answer."""
 
     async def collect_notices(self, app: str, targets: Collection[str], ends: Collection[RunEnd]) -> int:
-        """Take new events of the outbox, once for each target; returns how many runs are to be told.
+        """Take new ends of runs from the log of events, once for each target; returns how many are to be told.
 
-        In one transaction with the mark that they were taken. Left out are runs whose failed units all go on in
+        In one transaction with the place up to which the log was read. Left out are runs whose failed units all go on in
         another run by the policy of their class: that one is told, if it fails too.
         """
         ...

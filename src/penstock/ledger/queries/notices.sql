@@ -1,35 +1,7 @@
--- Notices to people, from the outbox to their targets.
+-- Notices to people, from the log of events to their targets.
 
 -- name: collect
--- Each event is taken once; the mark and the notices are one statement. A unit that failed is final unless a later run
--- follows it up.
-with new as materialized (
-  select o.event_id from penstock.outbox o where o.app = %(app)s and not o.noticed
-  order by o.event_id for update skip locked
-), taken as (
-  update penstock.outbox o set noticed = true from new n where o.event_id = n.event_id
-  returning o.event_id, o.at, o.run_id
-), final as (
-  select t.* from taken t join penstock.runs r using (run_id)
-  where r.state = any(%(ends)s) and (r.state not in ('failed', 'partial') or exists (
-    select from penstock.run_units x
-    where x.run_id = r.run_id and coalesce(x.state, r.state) in ('failed', 'partial') and not exists (
-      select from penstock.run_units y join penstock.runs f using (run_id)
-      where y.unit_id = x.unit_id and y.run_id > x.run_id and f.origin_run_id = r.run_id and f.tries > r.tries)))
-), known as (
-  insert into penstock.notice_targets (app, target) select %(app)s, unnest(%(targets)s::text[])
-  on conflict do nothing
-), kept as (
-  insert into penstock.notices (app, target, event_id, at, run_id)
-  select %(app)s, target, f.event_id, f.at, f.run_id from final f cross join unnest(%(targets)s::text[]) target
-  on conflict do nothing
-)
-select count(*) as n from final;
-
--- name: unnoticed
--- Whether there is anything to take, asked often and answered by an index.
-select count(*) as there from (
-  select from penstock.outbox o where o.app = %(app)s and not o.noticed order by o.at limit 1) x;
+select * from penstock.collect_notices(%(app)s, %(targets)s, %(ends)s);
 
 -- name: take_target
 update penstock.notice_targets t set next_at = clock_timestamp() + %(lease)s * interval '1 s'

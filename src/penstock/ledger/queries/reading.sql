@@ -43,12 +43,6 @@ select v.* from penstock.v1_units v where v.number = (
 -- name: logs
 select * from penstock.v1_logs where run_number = %(run)s and number > %(after)s order by number limit %(limit)s;
 
--- name: events
-select event_id, type, at, run_id from penstock.outbox where app = %(app)s order by at limit %(limit)s;
-
--- name: delivered
-delete from penstock.outbox where event_id = any(%(events)s);
-
 -- name: health
 select (select count(*) from penstock.v1_processes p where p.app = %(app)s and p.state = 'alive') as processes,
   (select coalesce(json_object_agg(x.state, x.n), '{}') from (
@@ -68,7 +62,8 @@ select (select count(*) from penstock.v1_processes p where p.app = %(app)s and p
     cross join lateral (
       select * from penstock.plans y where y.pipeline_id = q.pipeline_id order by y.plan_id desc limit 1) p
     where q.app = %(app)s) x where x.n > 0) as repeating,
-  (select count(*) from penstock.outbox o where o.app = %(app)s) as outbox,
+  (select count(*) from penstock.outbox o where o.app = %(app)s) + (select count(*) from penstock.events e
+    where e.app = %(app)s and e.position > penstock.events_held_from(%(app)s)) as outbox,
   (select coalesce(json_agg(distinct g.message), '[]') from (
     select level, message from penstock.logs order by log_id desc limit 10000) g
     where g.level = 'warning' and g.message like '%% held the event loop for %%') as held,

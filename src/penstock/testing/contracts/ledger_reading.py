@@ -158,24 +158,25 @@ class ReadingContract(LedgerCase):
         assert (last["level"], last["step"], last["attempt"], last["fields"]["n"]) == ("info", "read", 1, 2)
         assert (last["run"], last["run_number"]) == (run.uuid, run.hold.run)
 
-    async def test_an_event_is_told_until_it_is_delivered(self, stage: Stage) -> None:
+    async def test_events_are_read_in_order_from_any_place(self, stage: Stage) -> None:
         await stage.apply(*"abc")
         worker = await stage.worker()
         a, b, c = await stage.claim(worker)
         await worker.end(over(a, event="execution.completed"))
         await worker.end(over(b, "failed", event="execution.failed"))
         await worker.end(over(c))
-        events = await stage.ledger.events(APP, 9)
-        assert [(kind, run) for _, kind, _, run in events] == [
-            ("execution.completed", a.hold.run),
-            ("execution.failed", b.hold.run),
+        events = await stage.ledger.logged_events(APP)
+        assert [(event.type, event.run_id, event.run) for event in events] == [
+            ("execution.completed", a.hold.run, a.uuid),
+            ("execution.failed", b.hold.run, b.uuid),
         ]
-        assert all(abs(at.timestamp() - worker.now()) < 5 for _, _, at, _ in events)
-        assert await stage.ledger.events(APP, 1) == events[:1]
-        assert not await stage.ledger.events("nowhere", 9)
-        await stage.ledger.delivered([events[0][0]])
-        assert await stage.ledger.events(APP, 9) == events[1:]
-        await stage.ledger.delivered([events[0][0]])
+        assert all(abs(event.at.timestamp() - worker.now()) < 5 for event in events)
+        assert events[0].position < events[1].position
+        assert await stage.ledger.logged_events(APP, limit=1) == events[:1]
+        assert await stage.ledger.logged_events(APP, after=events[0].position) == events[1:]
+        assert await stage.ledger.logged_events(APP, types=["execution.failed"]) == events[1:]
+        assert await stage.ledger.logged_events(APP, run=a.hold.run) == events[:1]
+        assert not await stage.ledger.logged_events("nowhere")
 
     async def test_health_tells_who_is_at_work_on_what(self, stage: Stage) -> None:
         await stage.apply("a", "b")
