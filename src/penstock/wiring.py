@@ -139,6 +139,7 @@ async def client_on(
         told: Events that somebody else wants as well, such as those who look at a service's stream.
     """
     resources = Resources(registry, lambda: user_settings(registry.settings or object, settings))
+    wanted = wanted_events(settings, handlers) | told
 
     @asynccontextmanager
     async def open_engine(
@@ -155,7 +156,7 @@ async def client_on(
             connection=ledger.connection,
             work=settings.home / "work" / folder_name(registry.name),
             on_event=on_event,
-            wanted_events=wanted_events(settings, handlers) | told,
+            wanted_events=wanted,
             log_level=settings.level,
             shapes=shapes,
             wanted_ends=frozenset() if settings.notify is None else settings.notify.ends,

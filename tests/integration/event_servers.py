@@ -154,5 +154,3 @@ class Hook:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
-
-

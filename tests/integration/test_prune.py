@@ -142,9 +142,38 @@ async def test_a_run_whose_event_was_not_handed_over_stays_until_it_was(stage: S
     await worker.end(over(run, "failed", event="execution.failed"))
     done = pruning.prune(url, ALL)
     assert (done.runs, done.kept_undelivered) == (0, 1)
-    ((event, *_),) = await stage.ledger.events(APP, 9)
-    await stage.ledger.delivered([event])
+    (event,) = await stage.ledger.logged_events(APP)  # it is in the log now, and a sink is yet to have it
+    change(url, "insert into penstock.event_readers (app, name, position) values ('contract', 'bus', 0)")
+    assert pruning.prune(url, ALL, dry_run=True).kept_undelivered == 1
+    change(url, f"update penstock.event_readers set position = {event.position}")
     assert pruning.prune(url, ALL).runs == 1
+
+
+async def test_a_sink_that_nobody_has_looked_for_holds_nothing(stage: Stage, url: str) -> None:
+    worker, run = await stage.begin("a")
+    await worker.end(over(run, "failed", event="execution.failed"))
+    assert len(await stage.ledger.logged_events(APP)) == 1
+    change(url, "insert into penstock.event_readers (app, name, position) values ('contract', 'bus', 0)")
+    change(url, "update penstock.events set at = now() - interval '40 days'")
+    done = pruning.prune(url, ALL)
+    assert (done.runs, done.events) == (0, 0)
+    change(url, "update penstock.event_readers set seen_at = now() - interval '31 days'")
+    done = pruning.prune(url, ALL)
+    assert (done.runs, done.events) == (1, 1)
+
+
+async def test_events_that_all_have_go_when_they_are_old(stage: Stage, url: str) -> None:
+    worker = await stage.worker()
+    for name in "abc":
+        await stage.apply(name)
+        await worker.end(over(await stage.one(worker), event="execution.completed"))
+    _, second, third = await stage.ledger.logged_events(APP)
+    change(url, "update penstock.events set at = now() - interval '40 days'")
+    change(url, f"insert into penstock.event_readers (app, name, position) values ('contract', 'b', {second.position})")
+    assert pruning.prune(url, ALL, dry_run=True).events == 2
+    assert pruning.prune(url, ALL, events_older_than=timedelta(days=50)).events == 0
+    assert pruning.prune(url, ALL).events == 2
+    assert [event.id for event in await stage.ledger.logged_events(APP)] == [third.id]
 
 
 async def test_a_run_that_somebody_is_yet_to_be_told_of_stays(stage: Stage, url: str) -> None:

@@ -33,6 +33,9 @@ def prune(
         str | None, typer.Option("--pipeline", metavar="NAME", help="Only of this one: its name, or app/name.")
     ] = None,
     keep_failed: Annotated[bool, typer.Option("--keep-failed", help="Failed and partial runs stay.")] = False,
+    events_older_than: Annotated[
+        str, typer.Option("--events-older-than", metavar="AGE", help="Events of the log that all sinks have.")
+    ] = "30d",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count, and delete nothing.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -47,11 +50,20 @@ def prune(
     age = span(older_than, "--older-than")
     if age < LEAST:
         raise WrongUse(f"--older-than {older_than}: at least 1h, since who ended a run may still be writing of it.")
+    events_age = span(events_older_than, "--events-older-than")
     _, url = database_of(ctx)
     migrate.upgrade(url)
     told = _Progress(dry_run=dry_run)
     try:
-        done = delete(url, age, pipeline=pipeline, keep_failed=keep_failed, dry_run=dry_run, on_window=told)
+        done = delete(
+            url,
+            age,
+            pipeline=pipeline,
+            keep_failed=keep_failed,
+            dry_run=dry_run,
+            events_older_than=events_age,
+            on_window=told,
+        )
     except KeyboardInterrupt:
         if not dry_run and told.last is not None:
             say(f"Stopped after {counted(told.last.runs, 'run')}, which are gone; the same command goes on from here.")
@@ -91,6 +103,7 @@ def _words(done: Pruned, *, dry_run: bool) -> dict[str, str]:
         ("results of ctx.once", done.onces),
         ("windows of quotas", done.windows),
         ("processes", done.processes),
+        ("events", done.events),
     ):
         if count:
             told[name] = f"{count:,} {would}"

@@ -19,6 +19,8 @@ WINDOW = 2_000
 """Runs, plans or units that one transaction looks at."""
 GAPS = 10_000
 """Gaps of forgotten plans that one transaction deletes."""
+EVENTS = timedelta(days=30)
+"""For so long the log of events is kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,7 @@ class Pruned:
         onces: What `ctx.once` kept for units that nobody has tried since.
         windows: Windows of quotas that are over.
         processes: Processes that ended.
+        events: Events of the log that all its readers have.
         kept_at_work: Runs that stay since others of their plan are not over.
         kept_undelivered: Runs that stay since an event of theirs was not handed over yet.
         kept_failed: Failed and partial runs that stay since that was asked for.
@@ -47,6 +50,7 @@ class Pruned:
     onces: int = 0
     windows: int = 0
     processes: int = 0
+    events: int = 0
     kept_at_work: int = 0
     kept_undelivered: int = 0
     kept_failed: int = 0
@@ -59,6 +63,7 @@ def prune(
     pipeline: str | None = None,
     keep_failed: bool = False,
     dry_run: bool = False,
+    events_older_than: timedelta = EVENTS,
     on_window: Callable[[Pruned], None] | None = None,
 ) -> Pruned:
     """Delete what ended longer ago than this. Safe beside processes at work and other prunes, and may be interrupted.
@@ -72,6 +77,7 @@ def prune(
         pipeline: Only what is of this one: its name, or app/name.
         keep_failed: Failed and partial runs stay.
         dry_run: Count, and delete nothing.
+        events_older_than: How long ago that happened which the log of events keeps no more.
         on_window: Told after each window what was done so far.
 
     Raises:
@@ -88,7 +94,7 @@ def prune(
     ):
         # What a crash of the server brings back is pruned again.
         cursor.execute("set synchronous_commit = off")
-        work = _Prune(cursor, older_than, pipeline, keep_failed=keep_failed, dry_run=dry_run)
+        work = _Prune(cursor, older_than, pipeline, events_older_than, keep_failed=keep_failed, dry_run=dry_run)
         for _ in work.windows():
             if on_window is not None:
                 on_window(work.done)
@@ -103,6 +109,7 @@ class _Prune:
         cursor: psycopg.Cursor[dict[str, Any]],
         older_than: timedelta,
         pipeline: str | None,
+        events_older_than: timedelta,
         *,
         keep_failed: bool,
         dry_run: bool,
@@ -118,6 +125,7 @@ class _Prune:
             "keep_failed": keep_failed,
             "dry_run": dry_run,
             "limit": WINDOW,
+            "events_older_than": events_older_than,
         }
 
     def windows(self) -> Iterator[None]:
@@ -130,6 +138,7 @@ class _Prune:
         if self._binds["pipeline"] is None:
             yield from self._repeat("windows", WINDOW)
             yield from self._repeat("processes", WINDOW)
+            yield from self._repeat("events", WINDOW)
 
     def _repeat(self, what: str, limit: int) -> Iterator[None]:
         """Some at a time until none is left; a dry run counts all of them at once."""

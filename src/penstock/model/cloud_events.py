@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, get_args
+from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
 
-from penstock.model.states import EventType
+from penstock.model.states import KEPT_EVENTS, EventType
 
 TOPIC: Final = "etl.events"
 """The subject in NATS, the topic in Kafka."""
@@ -18,18 +18,7 @@ SPEC: Final = "1.0"
 JSON: Final = "application/json"
 ONE: Final = "application/cloudevents+json"
 MANY: Final = "application/cloudevents-batch+json"
-PUBLISHED: Final[tuple[EventType, ...]] = tuple(
-    kind
-    for kind in get_args(EventType)
-    if kind
-    in {
-        "execution.started",
-        "execution.completed",
-        "execution.failed",
-        "layer.completed",
-        "quality.issue_detected",
-    }
-)
+PUBLISHED: Final[tuple[EventType, ...]] = tuple(sorted(KEPT_EVENTS))
 """What a sink may be sent."""
 _DIGITS: Final = 19
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from typing import Any, Final, Literal, TypeAlias, TypeGuard, get_args
+from typing import Any, Final, Literal, TypeAlias, get_args
 from urllib.parse import quote
 
 from penstock.model.cloud_events import PUBLISHED, TOPIC
 from penstock.model.errors import SettingError
+from penstock.model.narrowing import is_list, is_mapping
 from penstock.model.redaction import learn_url, redact
+from penstock.model.spelling import did_you_mean
 from penstock.model.states import EventType
 from penstock.model.yaml_text import Document
 
@@ -21,6 +22,7 @@ Form: TypeAlias = Literal["text", "secret", "url", "list", "seconds", "count"]
 KINDS: Final[tuple[SinkKind, ...]] = get_args(SinkKind)
 LONGEST: Final = 20.0
 """Seconds that one request of a sink may be given: less than its events are one process's."""
+_WEB: Final = ("http://", "https://")
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -117,7 +119,7 @@ def parse_events(document: Document, file: object) -> Publishing | None:
     block.known(body, ("sinks",), "a mapping with sinks:")
     sinks = body.get("sinks")
     below = block.below("sinks")
-    if not _is_mapping(sinks) or not sinks:
+    if not is_mapping(sinks) or not sinks:
         raise below.fault("is a mapping of a name to a sink, such as bus: {type: nats, servers: nats://host:4222}.")
     return Publishing(sinks={str(name): _sink(below, name, sink) for name, sink in sinks.items()})
 
@@ -135,7 +137,7 @@ def expanded(sink: SinkSettings, environ: Mapping[str, str]) -> dict[str, Any]:
         where = f"events: sink {sink.name}: {name}:"
         if isinstance(value, str):
             found[name] = _filled(value, form, where, environ)
-        elif _is_list(value):
+        elif is_list(value):
             found[name] = [_filled(str(one), form, where, environ) for one in value]
         else:
             found[name] = value
@@ -162,7 +164,7 @@ class _Block:
         Raises:
             SettingError: It is not.
         """
-        if not _is_mapping(body):
+        if not is_mapping(body):
             raise self.fault(f"is {what}, this is a {type(body).__name__}.")
         for name in body:
             if name not in names:
@@ -173,7 +175,7 @@ def _sink(block: _Block, name: object, body: object) -> SinkSettings:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise block.below(str(name)).fault("needs a name of letters, digits, - and _.")
     here = block.below(name)
-    if not _is_mapping(body):
+    if not is_mapping(body):
         raise here.fault("is a mapping with type:, such as {type: nats, servers: nats://host:4222}.")
     kind = body.get("type")
     if kind not in KINDS:
@@ -189,14 +191,16 @@ def _sink(block: _Block, name: object, body: object) -> SinkSettings:
             given = option.default
         if given is not None:
             values[word] = _value(here.below(word), option, given)
-    return SinkSettings(name=name, kind=kind, types=_types(here.below("types"), kind, body.get("types")), options=values)
+    return SinkSettings(
+        name=name, kind=kind, types=_types(here.below("types"), kind, body.get("types")), options=values
+    )
 
 
 def _types(block: _Block, kind: SinkKind, given: object) -> frozenset[EventType]:
     known = [one for one in PUBLISHED if kind != "openlineage" or one != "quality.issue_detected"]
     if given is None:
         return frozenset(known)
-    found: list[Any] = list(given) if _is_list(given) else [given]  # one may be said without brackets
+    found: list[Any] = list(given) if is_list(given) else [given]  # one may be said without brackets
     for one in found:
         if one not in known:
             raise block.fault(f"is a list of {', '.join(known)}; {one!r} is none{_near(str(one), known, listed=False)}")
@@ -207,34 +211,34 @@ def _types(block: _Block, kind: SinkKind, given: object) -> frozenset[EventType]
 
 def _value(block: _Block, option: Option, given: Any) -> Any:
     match option.form:
-        case "seconds":
-            if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given <= LONGEST:
-                raise block.fault(f"is a number of seconds, more than 0 and at most {LONGEST:.0f}; this is {given!r}.")
-            return float(given)
-        case "count":
-            if isinstance(given, bool) or not isinstance(given, int) or given < 1:
-                raise block.fault(f"is a whole number from 1 on; this is {given!r}.")
-            return given
+        case "seconds" | "count":
+            return _number(block, given, whole=option.form == "count")
         case "list":
-            found: list[Any] = list(given) if _is_list(given) else [given]
+            found: list[Any] = list(given) if is_list(given) else [given]
             if not found or not all(isinstance(one, str) and one.strip() for one in found):
                 raise block.fault("is an address or a list of addresses.")
             return found
         case "url":
-            if not isinstance(given, str) or not (given.startswith(("http://", "https://")) or _whole(given)):
+            if not isinstance(given, str) or not (given.startswith(_WEB) or _VARIABLE.fullmatch(given)):
                 raise block.fault("is an address that begins with https:// or http://, or ${NAME}.")
-            return given
         case "secret":
             if not isinstance(given, str) or not given:
                 raise block.fault("is text; ${NAME} takes it from the environment.")
-            return given
         case "text":
             if not isinstance(given, str) or not given.strip():
                 raise block.fault(f"is text; this is {given!r}.")
             if option.choices and given not in option.choices:
                 near = _near(given, option.choices, listed=False)
                 raise block.fault(f"is one of {', '.join(option.choices)}{near}")
-            return given
+    return given
+
+
+def _number(block: _Block, given: Any, *, whole: bool) -> float:
+    kind = int if whole else int | float
+    if isinstance(given, bool) or not isinstance(given, kind) or given <= 0 or (given > LONGEST and not whole):
+        what = "a whole number from 1 on" if whole else f"a number of seconds, more than 0 and at most {LONGEST:.0f}"
+        raise block.fault(f"is {what}; this is {given!r}.")
+    return given if whole else float(given)
 
 
 def _filled(text: str, form: Form, where: str, environ: Mapping[str, str]) -> str:
@@ -252,25 +256,10 @@ def _filled(text: str, form: Form, where: str, environ: Mapping[str, str]) -> st
         redact.learn(filled)
     if "://" in filled:
         learn_url(filled)
-    if form == "url" and not filled.startswith(("http://", "https://")):
+    if form == "url" and not filled.startswith(_WEB):
         raise SettingError(f"{where} with the environment's values in it, it is no address.")
     return filled
 
 
-def _whole(text: str) -> bool:
-    return _VARIABLE.fullmatch(text) is not None
-
-
 def _near(word: str, names: Sequence[str], *, listed: bool = True) -> str:
-    found = get_close_matches(word, names, n=1)
-    if found:
-        return f"; did you mean {found[0]}?"
-    return f"; there are {', '.join(names)}." if listed else "."
-
-
-def _is_list(value: object) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)
-
-
-def _is_mapping(body: object) -> TypeGuard[dict[Any, Any]]:
-    return isinstance(body, dict)
+    return did_you_mean(word, names, otherwise=f"; there are {', '.join(names)}." if listed else ".")

@@ -1,4 +1,4 @@
-"""Signatures of webhooks: HMAC-SHA256 over the time and the body, so that neither can be changed nor used again later."""
+"""Signatures of webhooks: HMAC-SHA256 over time and body, so that neither can be changed nor used again later."""
 
 from __future__ import annotations
 

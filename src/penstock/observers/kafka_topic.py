@@ -93,13 +93,14 @@ class KafkaSink:
         content = attributes.pop("datacontenttype")
         headers = [("content-type", content.encode())]
         headers += [(f"ce_{name}", value.encode()) for name, value in attributes.items()]
-        return await producer.send(
+        under_way: asyncio.Future[Any] = await producer.send(
             self._topic,
             event.body(),
             key=str(event.run).encode(),
             headers=headers,
             timestamp_ms=int(event.time.timestamp() * 1000),
         )
+        return under_way
 
     async def _started(self) -> AIOKafkaProducer:
         if self._producer is not None:

@@ -111,7 +111,10 @@ class NatsSink:
             await jetstream.find_stream_name_by_subject(self._subject)
         except NotFoundError:
             config = StreamConfig(
-                name=self._stream, subjects=[self._subject], max_age=self._keep, duplicate_window=min(WINDOW, self._keep)
+                name=self._stream,
+                subjects=[self._subject],
+                max_age=self._keep,
+                duplicate_window=min(WINDOW, self._keep),
             )
             try:
                 await jetstream.add_stream(config)

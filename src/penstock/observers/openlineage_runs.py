@@ -47,8 +47,7 @@ class OpenLineageSink:
 
     async def send(self, events: Sequence[CloudEvent]) -> None:
         """One after the other, in a thread, since the client waits for its answers."""
-        sent = 0
-        for event in events:
+        for sent, event in enumerate(events):
             try:
                 run_event = self._run_event(event)
                 if run_event is not None:
@@ -58,7 +57,6 @@ class OpenLineageSink:
             except Exception as error:
                 why = without_secrets(redact(f"{type(error).__name__}: {error}"), self._url)
                 raise NotDelivered(why, delivered=sent) from error
-            sent += 1
 
     async def close(self) -> None:
         """Let the connection go."""

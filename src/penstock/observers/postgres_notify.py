@@ -12,7 +12,9 @@ from penstock.model.redaction import redact
 
 LARGEST: Final = 7_999
 """Bytes of a payload that PostgreSQL takes."""
-_SEND: Final = b"select pg_notify(%(channel)s, p.body) from unnest(%(bodies)s::text[]) with ordinality p(body, n) order by p.n"
+_SEND: Final = b"""
+select pg_notify(%(channel)s, p.body) from unnest(%(bodies)s::text[]) with ordinality p(body, place) order by p.place
+"""
 
 
 class PostgresSink:

@@ -89,9 +89,7 @@ class Deliveries:
         """Hand over what is in the log now, unless another process does; returns how many events were handed over."""
         place: dict[str, Any] = {"app": self._app, "reader": READER, "owner": self._owner}
         count = 0
-        while taken := await self._source.take_events(
-            **place, types=list(self._handlers), lease=LEASE, limit=BATCH
-        ):
+        while taken := await self._source.take_events(**place, types=list(self._handlers), lease=LEASE, limit=BATCH):
             done, why = await while_held(
                 self._hand_over(taken.events), lambda: self._source.renew_events(**place, lease=LEASE), every=LEASE / 3
             )

@@ -65,8 +65,7 @@ class EventStore(Protocol):
     """The log of events and its readers. Every method raises LedgerUnavailable when it cannot answer."""
 
     async def register_readers(self, app: str, names: Collection[str]) -> None:
-        """Make these known: who is new begins after what is in the log now, and has what is still in
-        the outbox."""
+        """Make these known. Who is new begins after what is in the log now; what is still in the outbox is for all."""
         ...
 
     async def take_events(

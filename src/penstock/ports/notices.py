@@ -59,8 +59,8 @@ class NoticeStore(Protocol):
     async def collect_notices(self, app: str, targets: Collection[str], ends: Collection[RunEnd]) -> int:
         """Take new ends of runs from the log of events, once for each target; returns how many are to be told.
 
-        In one transaction with the place up to which the log was read. Left out are runs whose failed units all go on in
-        another run by the policy of their class: that one is told, if it fails too.
+        In one transaction with the place up to which the log was read. Left out are runs whose failed units all go on
+        in another run by the policy of their class: that one is told, if it fails too.
         """
         ...
 

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 from penstock.ledger.text import clean, clean_json
 from penstock.model.attempt import PlanId, RunId

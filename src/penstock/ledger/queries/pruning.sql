@@ -30,3 +30,6 @@ select penstock.prune_windows(%(before)s, %(limit)s, %(dry_run)s) as windows;
 -- name: processes
 select penstock.prune_processes(%(before)s, %(limit)s, %(dry_run)s) as processes;
 
+
+-- name: events
+select penstock.prune_events(clock_timestamp() - %(events_older_than)s::interval, %(limit)s, %(dry_run)s) as events;

@@ -1,3 +1,4 @@
+# ruff: noqa: S101, PLR2004 - a contract is made of assertions and expected numbers
 """What every sink of events must do, shown against the real thing behind it."""
 
 from __future__ import annotations
@@ -61,8 +62,8 @@ def events(*types: str, run: UUID | None = None, first: int = 1, **data: Any) ->
     ]  # fmt: skip
 
 
-async def _until(condition: Callable[[Sequence[Arrived]], bool], other: OtherSide) -> Sequence[Arrived]:
-    """What has arrived, when it is as it must be."""
+async def until(condition: Callable[[Sequence[Arrived]], bool], other: OtherSide) -> Sequence[Arrived]:
+    """What has arrived, as soon as it is as it must be."""
     deadline = asyncio.get_running_loop().time() + _PATIENCE
     while not condition(found := await other.arrived()):
         assert asyncio.get_running_loop().time() < deadline, found
@@ -82,7 +83,7 @@ class EventSinkContract:
             await sink.send(mixed)
         finally:
             await sink.close()
-        found = await _until(lambda found: len(found) >= len(mixed), other)
+        found = await until(lambda found: len(found) >= len(mixed), other)
         assert len(found) == len(mixed)
         for sent in (a, b):
             got = [one for one in found if one.run == sent[0].run]
@@ -98,7 +99,7 @@ class EventSinkContract:
                 await sink.send(sent)
             finally:
                 await sink.close()
-        found = await _until(lambda found: len(found) >= 2, other)
+        found = await until(lambda found: len(found) >= 2, other)
         assert [one.type for one in found] == [one.type for one in sent]
         assert {one.id for one in found} in ({None}, {one.id for one in sent})
 
@@ -120,7 +121,7 @@ class EventSinkContract:
             await self._sent_at_last(sink, within)
         finally:
             await sink.close()
-        found = await _until(lambda found: len(found) >= 3, other)
+        found = await until(lambda found: len(found) >= 3, other)
         assert [(one.run, one.type) for one in found] == [(one.run, one.type) for one in [*before, *within]]
 
     async def test_an_event_may_be_large(self, other: OtherSide) -> None:
@@ -130,7 +131,7 @@ class EventSinkContract:
             await sink.send([sent])
         finally:
             await sink.close()
-        (one,) = await _until(lambda found: len(found) >= 1, other)
+        (one,) = await until(lambda found: len(found) >= 1, other)
         assert (one.run, one.type) == (sent.run, sent.type)
 
     async def _sent_at_last(self, sink: EventSink, sent: Sequence[CloudEvent]) -> None:
