@@ -137,9 +137,24 @@ def _work(session: Session) -> Iterator[Check]:
     yield _plans(health)
     yield from _overrides(session)
     yield from _notices(session)
+    yield from _sinks(session)
     if health["outbox"]:
         says = f"{counted(health['outbox'], 'event')} not handed over"
         yield Check("events", "warning", says, "they are handed over while penstock run or apply works")
+
+
+def _sinks(session: Session) -> Iterator[Check]:
+    publishing = session.settings.events
+    if publishing is None:
+        return
+    from penstock.cli.eventing import state_of
+
+    late = [one for one in state_of(session) if one.error and one.name in publishing.sinks]
+    if late:
+        says = "; ".join(f"{one.waiting:,} wait for {one.name}: {one.error}" for one in late)
+        yield Check("sinks", "warning", says, "penstock events send tries it now; nothing is lost")
+    else:
+        yield Check("sinks", "ok", f"events go to {', '.join(publishing.sinks)}")
 
 
 def _overrides(session: Session) -> Iterator[Check]:

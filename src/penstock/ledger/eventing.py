@@ -63,6 +63,13 @@ class Eventing(Connected):
         rows = await self.rows(load("events")["drop"], app=app, reader=reader)
         return int(rows[0]["left"]) if rows else None
 
+    async def last_event(self, app: str) -> int:
+        """The place of the newest event in the log; 0 where there is none."""
+        sql = load("events")
+        while (await self.rows(sql["sequence"], app=app))[0]["moved"]:
+            pass
+        return int((await self.rows(sql["last"], app=app))[0]["last"])
+
     async def logged_events(
         self, app: str, *, after: int = 0, types: Collection[str] = (), run: RunId | None = None, limit: int = 100
     ) -> Sequence[LoggedEvent]:

@@ -38,6 +38,9 @@ select (select count(*) from penstock.events e where e.app = %(app)s and e.posit
 -- name: sequence
 select penstock.sequence_events(%(app)s, 1000) as moved;
 
+-- name: last
+select coalesce(max(e.position), 0) as last from penstock.events e where e.app = %(app)s;
+
 -- name: logged
 select v.position, v.id, v.type, v."time" as at, v.run_number as run_id, v.subject as run, v.pipeline, v.step, v.data
 from penstock.v1_events v
