@@ -154,7 +154,7 @@ def send(ctx: typer.Context, *, app: AppOption = None, as_json: JsonOption = Fal
         raise WrongUse("Events go nowhere: penstock.yaml has no block events: with sinks:.")
 
     async def work(ledger: PostgresLedger) -> tuple[int, Sequence[Reader]]:
-        sent = await publications_on(session.app.name, ledger, publishing).send()
+        sent = await publications_on(session.app.name, ledger, publishing).send(now=True)
         return sent, await ledger.readers(session.app.name)
 
     sent, readers = _ask(session, work)

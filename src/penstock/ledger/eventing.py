@@ -22,6 +22,10 @@ class Eventing(Connected):
         """Make these known."""
         await self.rows(load("events")["register"], app=app, names=sorted(names))
 
+    async def hurry_readers(self, app: str, names: Collection[str]) -> None:
+        """Let these be tried at once."""
+        await self.rows(load("events")["hurry"], app=app, names=sorted(names))
+
     async def take_events(
         self, app: str, reader: str, *, owner: UUID, types: Collection[str] | None, lease: float, limit: int
     ) -> Taken | None:

@@ -69,9 +69,16 @@ class Publications:
             if late:
                 self._log.warning("events wait for another process", reason="sending them takes too long")
 
-    async def send(self) -> int:
-        """Send what waits now, to every sink that is due; returns how many events were sent, over all sinks."""
-        await self._store.register_readers(self._app, [sink.name for sink in self._sinks])
+    async def send(self, *, now: bool = False) -> int:
+        """Send what waits, to every sink that is due; returns how many events were sent, over all sinks.
+
+        Args:
+            now: To sinks that have refused as well, before their time.
+        """
+        names = [sink.name for sink in self._sinks]
+        await self._store.register_readers(self._app, names)
+        if now:
+            await self._store.hurry_readers(self._app, names)
         try:
             return sum(await asyncio.gather(*(sink.send_all() for sink in self._sinks)))
         finally:

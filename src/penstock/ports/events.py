@@ -68,6 +68,10 @@ class EventStore(Protocol):
         """Make these known. Who is new begins after what is in the log now; what is still in the outbox is for all."""
         ...
 
+    async def hurry_readers(self, app: str, names: Collection[str]) -> None:
+        """These may take events at once, whenever they were to be tried again."""
+        ...
+
     async def take_events(
         self, app: str, reader: str, *, owner: UUID, types: Collection[str] | None, lease: float, limit: int
     ) -> Taken | None:

@@ -3,6 +3,9 @@
 -- name: register
 select penstock.register_readers(%(app)s, %(names)s);
 
+-- name: hurry
+update penstock.event_readers set next_at = '-infinity' where app = %(app)s and name = any(%(names)s);
+
 -- name: take
 select * from penstock.take_events(%(app)s, %(reader)s, %(owner)s, %(types)s::text[], %(lease)s, %(limit)s);
 
