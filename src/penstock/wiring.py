@@ -174,7 +174,7 @@ async def client_on(
 
 def wanted_events(settings: Settings, handlers: Collection[EventType]) -> frozenset[EventType]:
     """The types of events that somebody wants: functions of the app, or sinks."""
-    return frozenset(handlers) | (frozenset() if settings.events is None else settings.events.wanted)
+    return frozenset(handlers) if settings.events is None else settings.events.wanted.union(handlers)
 
 
 @asynccontextmanager

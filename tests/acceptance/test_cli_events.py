@@ -61,18 +61,7 @@ def posted(hook: Hook) -> list[dict[str, Any]]:
 
 
 def stored(nats: Nats) -> list[dict[str, Any]]:
-    async def read() -> list[dict[str, Any]]:
-        import nats as client
-
-        connection = await client.connect(f"nats://127.0.0.1:{nats.port}", token=TOKEN)
-        try:
-            state = (await connection.jetstream().stream_info("ETL_EVENTS")).state
-            subscription = await connection.jetstream().subscribe("etl.events", ordered_consumer=True)
-            return [json.loads((await subscription.next_msg(timeout=5)).data) for _ in range(state.messages)]
-        finally:
-            await connection.close()
-
-    return asyncio.run(read())
+    return asyncio.run(nats.stored("etl.events", "ETL_EVENTS"))
 
 
 def of_runs(events: list[dict[str, Any]]) -> dict[str, list[str]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import importlib
+import json
 import os
 import shutil
 import signal
@@ -23,6 +25,7 @@ from tests.integration.notice_servers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0
+PARTITIONS = 3
 
 
 def lacking(what: str) -> NoReturn:
@@ -73,6 +76,19 @@ class Nats(Program):
         port = free_port()
         command = [str(program), "-js", "-a", "127.0.0.1", "-p", str(port), "-sd", str(folder / "js"), "--auth", token]
         super().__init__(folder, command, port)
+        self._token = token
+
+    async def stored(self, subject: str, stream: str) -> list[dict[str, Any]]:
+        """The JSON of all messages, in their order."""
+        library: Any = importlib.import_module("nats")
+        client = await library.connect(f"nats://127.0.0.1:{self.port}", token=self._token)
+        try:
+            jetstream = client.jetstream()
+            count = (await jetstream.stream_info(stream)).state.messages
+            subscription = await jetstream.subscribe(subject, ordered_consumer=True)
+            return [json.loads((await subscription.next_msg(timeout=5)).data) for _ in range(count)]
+        finally:
+            await client.close()
 
 
 class Kafka(Program):
@@ -89,7 +105,7 @@ class Kafka(Program):
             f"process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{control}\n"
             f"listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{control}\n"
             f"advertised.listeners=PLAINTEXT://127.0.0.1:{port}\ncontroller.listener.names=CONTROLLER\n"
-            f"log.dirs={folder / 'logs'}\nnum.partitions=3\noffsets.topic.replication.factor=1\n"
+            f"log.dirs={folder / 'logs'}\nnum.partitions={PARTITIONS}\noffsets.topic.replication.factor=1\n"
             "transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n"
             "group.initial.rebalance.delay.ms=0\n"
         )
@@ -100,6 +116,27 @@ class Kafka(Program):
             check=True, capture_output=True, timeout=60,
         )  # fmt: skip
         super().__init__(folder, [*java, "kafka.Kafka", str(settings)], port)
+
+    async def stored(self, topic: str) -> list[tuple[str, int, dict[str, str], Any]]:
+        """Key, partition, headers and JSON of all messages, in the order of their times."""
+        library: Any = importlib.import_module("aiokafka")
+        consumer = library.AIOKafkaConsumer(bootstrap_servers=f"127.0.0.1:{self.port}", auto_offset_reset="earliest")
+        await consumer.start()
+        try:
+            places = [library.TopicPartition(topic, number) for number in range(PARTITIONS)]
+            consumer.assign(places)
+            count = sum((await consumer.end_offsets(places)).values())
+            messages: list[Any] = []
+            while len(messages) < count:
+                for some in (await consumer.getmany(*places, timeout_ms=200)).values():
+                    messages += some
+        finally:
+            await consumer.stop()
+        return [
+            (one.key.decode(), one.partition, {name: value.decode() for name, value in one.headers},
+             json.loads(one.value))
+            for one in sorted(messages, key=lambda one: one.timestamp)
+        ]  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -275,7 +275,10 @@ async def test_a_process_that_stops_sends_what_is_left_and_lets_go(
 async def test_a_sink_that_cannot_be_made_waits_like_one_that_refuses(
     ledger: PostgresLedger, database_url: str
 ) -> None:
-    broken = Publications(APP, ledger, ONE, lambda sink: {}[sink.name])
+    def nothing(sink: SinkSettings) -> Place:
+        raise KeyError(sink.name)
+
+    broken = Publications(APP, ledger, ONE, nothing)
     await happen(database_url, 1)
     await broken.send()
     assert (await standing(ledger))["bus"] == (1, 1, "KeyError: 'bus'")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
@@ -61,7 +61,7 @@ class Listener(OtherSide):
         self.connection: psycopg.AsyncConnection[Any] | None = None
 
     @contextlib.asynccontextmanager
-    async def _connect(self) -> AsyncIterator[Any]:
+    async def _connect(self) -> AsyncGenerator[Any]:
         if self._down:  # as if the server were restarted under a transaction
             async with self._ledger.connection() as connection:
                 await connection.execute("select pg_terminate_backend(pg_backend_pid())")
@@ -116,16 +116,7 @@ class JetStream(OtherSide):
         return made(type="nats", servers=f"nats://127.0.0.1:{self._server.port}", token="${SECRET}", timeout=2)
 
     async def arrived(self) -> Sequence[Arrived]:
-        import nats
-
-        client = await nats.connect(f"nats://127.0.0.1:{self._server.port}", token=SECRET)
-        try:
-            subscription = await client.jetstream().subscribe("etl.events", ordered_consumer=True)
-            state = (await client.jetstream().stream_info("ETL_EVENTS")).state
-            found = [await subscription.next_msg(timeout=5) for _ in range(state.messages)]
-            return [of_document(json.loads(message.data)) for message in found]
-        finally:
-            await client.close()
+        return [of_document(one) for one in await self._server.stored("etl.events", "ETL_EVENTS")]
 
     async def go_down(self) -> None:
         await asyncio.to_thread(self._server.stop)
@@ -175,28 +166,13 @@ class Topic(OtherSide):
         return made(type="kafka", brokers=f"127.0.0.1:{self._server.port}", topic=self._name, timeout=4)
 
     async def arrived(self) -> Sequence[Arrived]:
-        from aiokafka import AIOKafkaConsumer, TopicPartition
-
-        consumer = AIOKafkaConsumer(bootstrap_servers=f"127.0.0.1:{self._server.port}", auto_offset_reset="earliest")
-        await consumer.start()
-        try:
-            places = [TopicPartition(self._name, number) for number in range(3)]
-            consumer.assign(places)
-            ends = await consumer.end_offsets(places)
-            messages: list[Any] = []
-            while len(messages) < sum(ends.values()):
-                for some in (await consumer.getmany(*places, timeout_ms=200)).values():
-                    messages += some
-        finally:
-            await consumer.stop()
         found: list[Arrived] = []
-        for message in sorted(messages, key=lambda one: one.timestamp):
-            headers = {name: value.decode() for name, value in message.headers}
+        for key, partition, headers, data in await self._server.stored(self._name):
             assert headers.pop("content-type") == "application/json"
             attributes = {name.removeprefix("ce_"): value for name, value in headers.items()}
-            assert message.key.decode() == attributes["subject"]
-            self.partitions.setdefault(UUID(attributes["subject"]), set()).add(message.partition)
-            found.append(of_document({**attributes, "data": json.loads(message.value)}))
+            assert key == attributes["subject"]
+            self.partitions.setdefault(UUID(key), set()).add(partition)
+            found.append(of_document({**attributes, "data": data}))
         assert all(len(numbers) == 1 for numbers in self.partitions.values()), "a run's events are in one partition"
         return once(found)
 
@@ -231,10 +207,11 @@ class Receiver(OtherSide):
         for post in self.hook.posts:
             assert post.path == f"/hooks/{SECRET}"
             assert verified(SECRET, post.body, post.headers[HEADER.lower()])
-            body = json.loads(post.body)
+            body: Any = json.loads(post.body)
             kind = "application/cloudevents-batch+json" if isinstance(body, list) else "application/cloudevents+json"
             assert post.headers["content-type"] == kind
-            found += [of_document(one) for one in (body if isinstance(body, list) else [body])]
+            documents: Any = body if isinstance(body, list) else [body]
+            found += [of_document(one) for one in documents]
         return once(found)
 
     async def go_down(self) -> None:

@@ -197,7 +197,7 @@ def _sink(block: _Block, name: object, body: object) -> SinkSettings:
 
 
 def _types(block: _Block, kind: SinkKind, given: object) -> frozenset[EventType]:
-    known = [one for one in PUBLISHED if kind != "openlineage" or one != "quality.issue_detected"]
+    known: list[EventType] = [one for one in PUBLISHED if kind != "openlineage" or one != "quality.issue_detected"]
     if given is None:
         return frozenset(known)
     found: list[Any] = list(given) if is_list(given) else [given]  # one may be said without brackets
@@ -206,7 +206,7 @@ def _types(block: _Block, kind: SinkKind, given: object) -> frozenset[EventType]
             raise block.fault(f"is a list of {', '.join(known)}; {one!r} is none{_near(str(one), known, listed=False)}")
     if not found:
         raise block.fault(f"is empty; there are {', '.join(known)}.")
-    return frozenset(found)
+    return frozenset(one for one in known if one in found)
 
 
 def _value(block: _Block, option: Option, given: Any) -> Any:

@@ -93,7 +93,8 @@ class KafkaSink:
         content = attributes.pop("datacontenttype")
         headers = [("content-type", content.encode())]
         headers += [(f"ce_{name}", value.encode()) for name, value in attributes.items()]
-        under_way: asyncio.Future[Any] = await producer.send(
+        untyped: Any = producer
+        under_way: asyncio.Future[Any] = await untyped.send(
             self._topic,
             event.body(),
             key=str(event.run).encode(),

@@ -11,7 +11,6 @@ from penstock.model.redaction import redact
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
-    from nats.js import JetStreamContext
 
 INSTALL: Final = "Events to NATS need nats-py: pip install 'penstock[nats]'."
 WINDOW: Final = 3_600.0
@@ -52,7 +51,7 @@ class NatsSink:
         self._options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         self._options["servers"] = list(servers)
         self._client: Client | None = None
-        self._jetstream: JetStreamContext | None = None
+        self._jetstream: Any = None
         self._said = ""
 
     async def send(self, events: Sequence[CloudEvent]) -> None:
@@ -78,7 +77,7 @@ class NatsSink:
         if client is not None and not client.is_closed:
             await client.close()
 
-    async def _connected(self) -> JetStreamContext:
+    async def _connected(self) -> Any:
         if self._jetstream is not None and self._client is not None and self._client.is_connected:
             return self._jetstream
         try:
@@ -98,12 +97,13 @@ class NatsSink:
             error_cb=self._hear,
             **self._options,
         )
-        jetstream = client.jetstream(timeout=self._timeout)
+        untyped: Any = client
+        jetstream = untyped.jetstream(timeout=self._timeout)
         await self._ensure_stream(jetstream)
         self._jetstream = jetstream
         return jetstream
 
-    async def _ensure_stream(self, jetstream: JetStreamContext) -> None:
+    async def _ensure_stream(self, jetstream: Any) -> None:
         from nats.js.api import StreamConfig
         from nats.js.errors import BadRequestError, NotFoundError
 

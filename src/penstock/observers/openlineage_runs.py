@@ -10,6 +10,7 @@ from uuid import uuid5
 
 from penstock.model.cloud_events import CloudEvent
 from penstock.model.errors import NotDelivered
+from penstock.model.narrowing import is_mapping
 from penstock.model.notifying import without_secrets
 from penstock.model.redaction import redact
 
@@ -92,7 +93,8 @@ class OpenLineageSink:
         pipeline = str(event.data.get("pipeline") or event.app)
         step = event.data.get("step") if event.type == "layer.completed" else None
         run, name = (event.run, pipeline) if step is None else (uuid5(event.run, str(step)), f"{pipeline}.{step}")
-        kind = job_type_job.JobTypeJobFacet(
+        facet: Any = job_type_job.JobTypeJobFacet  # attrs takes `producer`, which type checkers cannot see
+        kind = facet(
             processingType="BATCH", integration="PENSTOCK", jobType="DAG" if step is None else "TASK", producer=PRODUCER
         )
         return RunEvent(
@@ -109,13 +111,15 @@ def _run_facets(event: CloudEvent, namespace: str, pipeline: str, *, within: boo
     from openlineage.client.facet_v2 import error_message_run, parent_run
 
     facets: dict[str, Any] = {}
+    parent: Any = parent_run.ParentRunFacet
+    message: Any = error_message_run.ErrorMessageRunFacet
     if within:
-        facets["parent"] = parent_run.ParentRunFacet(
+        facets["parent"] = parent(
             run=parent_run.Run(runId=str(event.run)), job=parent_run.Job(namespace=namespace, name=pipeline),
             producer=PRODUCER,
         )  # fmt: skip
     if event.type == "execution.failed":
-        facets["errorMessage"] = error_message_run.ErrorMessageRunFacet(
+        facets["errorMessage"] = message(
             message=str(event.data.get("error") or event.data.get("state") or "failed"), programmingLanguage="PYTHON",
             producer=PRODUCER,
         )  # fmt: skip
@@ -128,10 +132,9 @@ def _outputs(data: Mapping[str, Any], namespace: str, name: str) -> list[Any]:
     from openlineage.client.facet_v2 import output_statistics_output_dataset
 
     counts = data.get("counts")
-    counted: Mapping[str, Any] = counts if isinstance(counts, dict) else {}
-    if "written" not in counted:
+    if not is_mapping(counts) or "written" not in counts:
         return []
-    statistics = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(
-        rowCount=int(counted["written"]), size=int(counted["bytes"]) if "bytes" in counted else None, producer=PRODUCER
-    )
+    facet: Any = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet
+    size = int(counts["bytes"]) if "bytes" in counts else None
+    statistics = facet(rowCount=int(counts["written"]), size=size, producer=PRODUCER)
     return [OutputDataset(namespace=namespace, name=name, outputFacets={"outputStatistics": statistics})]
