@@ -11,7 +11,19 @@ import psycopg
 from psycopg import sql
 
 SMALL = frozenset(
-    {"installation", "spaces", "pipelines", "shapes", "plans", "processes", "quotas", "overrides", "notice_targets"}
+    {
+        "installation",
+        "spaces",
+        "pipelines",
+        "shapes",
+        "plans",
+        "processes",
+        "quotas",
+        "overrides",
+        "notice_targets",
+        "event_logs",
+        "event_readers",
+    }
 )
 """Tables that stay small however long a ledger is used; every other one must be read by an index."""
 CUSTOM_PLANS = 5

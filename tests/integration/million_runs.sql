@@ -8,7 +8,7 @@ do $$
 declare t text;
 begin
   foreach t in array array['lanes', 'units', 'runs', 'run_units', 'active', 'attempts', 'calls', 'logs', 'onces', 'outbox',
-      'notices',      'plan_items'] loop
+      'events', 'notices', 'plan_items'] loop
     execute format('alter table %I set unlogged', t);
   end loop;
 end $$;
@@ -64,6 +64,14 @@ insert into logs (run_id, step, attempt, at, level, message)
   select i, 'a', 1, made, 'info', 'said' from seeds where i > 600000 and j <= 264 order by i;
 insert into outbox (app, type, at, run_id)
   select 'big', 'execution.failed', made, i from seeds where i > 800000 and state = 'failed' order by i;
+insert into event_logs (app) values ('big');
+insert into events (event_id, app, type, at, run_id, pipeline, step, data)
+  select md5('e' || i || ':' || t)::uuid, 'big', t, made, i, 'p' || pipeline, case t when 'layer.completed' then 'a' end, '{}'
+  from seeds cross join unnest(array['layer.completed', 'execution.completed']) t
+  where i > 600000 and j <= 0 order by i, t desc;
+insert into event_readers (app, name, position)
+  select 'big', name, (select max(position) from events) - behind
+  from (values ('@notify', 100), ('bus', 1000), ('hook', 100000)) r (name, behind);
 insert into notice_targets (app, target) values ('big', 'mail'), ('big', 'chat');
 insert into notices (app, target, event_id, at, run_id, batch)
   select app, target, event_id, at, run_id, case when target = 'chat' then '00000000-0000-0000-0000-000000000001'::uuid end

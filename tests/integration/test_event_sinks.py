@@ -349,7 +349,7 @@ class TestOpenLineage(EventSinkContract):
     [
         ("nats.aio.client", "nats", {"type": "nats", "servers": "nats://127.0.0.1:1"}),
         ("aiokafka", "kafka", {"type": "kafka", "brokers": "127.0.0.1:1"}),
-        ("httpx", "webhook", {"type": "webhook", "url": "http://127.0.0.1:1", "secret": "a-secret"}),
+        ("httpx2", "webhook", {"type": "webhook", "url": "http://127.0.0.1:1", "secret": "a-secret"}),
         ("openlineage.client.transport.http", "openlineage", {"type": "openlineage", "url": "http://127.0.0.1:1"}),
     ],
 )

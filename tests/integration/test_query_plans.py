@@ -26,6 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 ENDED, RUNNING, WAITING, FIRST_SCHEDULED = 500_000, 900_001, 900_065, 950_000
 MINE = 201
 BATCH = "00000000-0000-0000-0000-000000000001"
+BUS: dict[str, Any] = {"app": "big", "reader": "bus", "owner": BATCH}
 HELD = [Hold(run=RunId(run), lane=run % 20_000 + 1, fence=1) for run in range(RUNNING, RUNNING + 64)]
 SPACES = [1, 2, 3]
 
@@ -146,8 +147,6 @@ HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
     "reading.quotas": [(3_000, {"app": "big"})],  # draws that their processes left open, and the present windows
     "reading.unit": [(3, {"app": "big", "pipeline": "p1", "key": '{"n":5}'})],
     "reading.logs": [(1, {"run": 900_000, "after": 0, "limit": 1000})],
-    "reading.events": [(100, {"app": "big", "limit": 100})],
-    "reading.delivered": [(0, {"events": ["00000000-0000-0000-0000-000000000000"]})],
     "plans.ensure_pipeline": [(0, {"app": "big", "space": "s1", "pipeline": "p1"})],
     "plans.ensure_shape": [(0, {"pipeline": 1, "hash": "h", "body": "{}"})],
     "plans.insert_plan": [
@@ -185,6 +184,7 @@ HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
     "pruning.onces": [(2_000 * 8, prune()), (2_000 * 8, prune(after=50_000, dry_run=True))],
     "pruning.windows": [(2_000 * 8, prune()), (2_000 * 2, prune(dry_run=True))],
     "pruning.processes": [(200, prune())],
+    "pruning.events": [(2_000 * 4, prune(events_older_than=timedelta(0)))],
     "control.pause_plan": [(0, {"plan": 118, "paused": True})],
     "control.pause_pipeline": [(0, {"app": "big", "pipeline": "p1", "paused": True})],
     "control.cancel": [(20, {"runs": [FIRST_SCHEDULED]}), (20, {"runs": [RUNNING]}), (20, {"runs": [WAITING]})],
@@ -195,7 +195,25 @@ HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
         (0, {"app": "big", "pipeline": "", "name": "n", "value": "1", "note": None, "by": None}),
     ],
     "overrides.unset_override": [(0, {"app": "big", "pipeline": "", "name": "n"})],
-    "notices.unnoticed": [(1, {"app": "big"}), (0, {"app": "small"})],
+    "events.register": [(0, {"app": "big", "names": ["bus", "new"]})],
+    "events.hurry": [(0, {"app": "big", "names": ["bus"]})],
+    "events.take": [  # 500 of the outbox are found, deleted, looked up with their runs and put into the log
+        (500 * 10 + 200, {**BUS, "types": None, "lease": 30.0, "limit": 200}),
+        (500 * 10 + 1000, {**BUS, "types": ["execution.failed"], "lease": 30.0, "limit": 200}),
+        (500 * 10 + 200, {**BUS, "reader": "hook", "types": None, "lease": 30.0, "limit": 200}),
+        (1, {**BUS, "app": "small", "types": None, "lease": 30.0, "limit": 200}),
+    ],
+    "events.renew": [(0, {**BUS, "lease": 30.0})],
+    "events.told": [(0, {**BUS, "through": 10})],
+    "events.refused": [(0, {**BUS, "error": "e", "wait": 1.0, "through": 0})],
+    "events.release": [(0, BUS)],
+    "events.sequence": [(1000 * 10, {"app": "big"}), (1, {"app": "small"})],
+    "events.last": [(1, {"app": "big"})],
+    "events.logged": [
+        (50, {"app": "big", "after": 1_000, "types": None, "limit": 50}),
+        (200, {"app": "big", "after": 1_000, "types": ["layer.completed"], "limit": 50}),
+    ],
+    "events.logged_of_run": [(8, {"app": "big", "after": 0, "types": None, "limit": 50, "run": 700_000})],
     "notices.take_target": [
         (1, {"app": "big", "target": "mail", "lease": 90.0, "collect": 60.0, "whole": False}),
         (0, {"app": "big", "target": "gone", "lease": 90.0, "collect": 60.0, "whole": True}),
@@ -234,10 +252,12 @@ COLD: dict[str, tuple[str, set[str], dict[str, Any] | None]] = {
         {"older_than": timedelta(0)},
     ),
     "notices.collect": (
-        "takes all that is new in the outbox, once",
-        {"outbox"},
+        "moves 500 events of the outbox, and takes all ends of runs that are new to it, once",
+        set(),
         {"app": "big", "targets": ["mail"], "ends": ["failed"]},
     ),
+    "events.readers": ("counts what is after each place, when somebody asks", set(), {"app": "big"}),
+    "events.drop": ("counts what is after its place, when somebody says so", set(), {"app": "big", "reader": "hook"}),
     "notices.mark_batch": (
         "marks all that waits for a target, once a message",
         {"notices"},
@@ -274,6 +294,7 @@ TOPICS = (
     "plans",
     "control",
     "overrides",
+    "events",
     "notices",
     "watching",
     "pruning",

@@ -13,9 +13,9 @@ from penstock.model.redaction import redact
 from penstock.model.signing import HEADER, signature
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx2
 
-INSTALL: Final = "Events to a webhook need httpx: pip install 'penstock[webhook]'."
+INSTALL: Final = "Events to a webhook need httpx2: pip install 'penstock[webhook]'."
 LARGEST: Final = 512 * 1024
 """Bytes of one request, unless one event alone has more."""
 _SHOWN: Final = 200
@@ -33,7 +33,7 @@ class WebhookSink:
 
     def __init__(self, *, url: str, secret: str, mode: str, timeout: float) -> None:
         self._url, self._secret, self._mode, self._timeout = url, secret, mode, timeout
-        self._client: httpx.AsyncClient | None = None
+        self._client: httpx2.AsyncClient | None = None
 
     async def send(self, events: Sequence[CloudEvent]) -> None:
         """Request after request, each when the one before was answered."""
@@ -68,27 +68,27 @@ class WebhookSink:
         if batch:
             yield len(batch), MANY, b"[" + b",".join(batch) + b"]"
 
-    async def _post(self, client: httpx.AsyncClient, kind: str, body: bytes) -> str | None:
+    async def _post(self, client: httpx2.AsyncClient, kind: str, body: bytes) -> str | None:
         """Why it was not delivered, or None."""
-        import httpx
+        import httpx2
 
         headers = {"Content-Type": kind, HEADER: signature(self._secret, body, int(time.time()))}
         try:
             answer = await client.post(self._url, content=body, headers=headers)
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             return f"{type(error).__name__}: {error}".strip().rstrip(":")
-        except (httpx.InvalidURL, httpx.StreamError) as error:
+        except (httpx2.InvalidURL, httpx2.StreamError) as error:
             return f"{type(error).__name__}: {error}"
         if answer.is_success:
             return None
         text = " ".join(answer.text.split())[:_SHOWN]
         return f"answered {answer.status_code} {answer.reason_phrase}{f': {text}' if text else ''}"
 
-    def _opened(self) -> httpx.AsyncClient:
+    def _opened(self) -> httpx2.AsyncClient:
         if self._client is None:
             try:
-                import httpx
+                import httpx2
             except ImportError:
                 raise NotDelivered(INSTALL) from None
-            self._client = httpx.AsyncClient(timeout=self._timeout, headers={"User-Agent": "penstock"})
+            self._client = httpx2.AsyncClient(timeout=self._timeout, headers={"User-Agent": "penstock"})
         return self._client
