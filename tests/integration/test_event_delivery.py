@@ -184,9 +184,9 @@ async def test_two_processes_at_one_sink_never_send_at_the_same_time(ledger: Pos
 async def test_a_slow_send_keeps_what_it_has(
     ledger: PostgresLedger, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(timing, "LEASE", 0.3)
+    monkeypatch.setattr(timing, "LEASE", 1.5)
     bus = Place()
-    bus.slow = 1.0
+    bus.slow = 4.0
     await happen(database_url, 1)
     slow, other = process(ledger, ONE, bus=bus), process(ledger, ONE, bus=bus)
     task = asyncio.create_task(slow.send())
