@@ -212,6 +212,22 @@ def test_a_process_killed_between_sending_and_noting_it_is_followed_by_the_same_
     assert [*of_runs(again).values()] == [RUN]
 
 
+def test_two_processes_that_share_the_work_send_everything_once_and_in_order(cli: Cli, hook: Hook, nats: Nats) -> None:
+    settings(cli, hook=hook, nats=nats)
+    cli.set("TEST_SECONDS", "0.1")
+    cli.set("TEST_MENDED", "yes")
+    assert cli("plan").status == 0
+    both = [cli.process("run", "--lanes", "1"), cli.process("worker", "--lanes", "1", "--until-done")]
+    for one in both:
+        _, err = one.communicate(timeout=90)
+        assert one.returncode == 0, err
+    cli("events", "send")
+    for found in (posted(hook), stored(nats)):
+        assert len({event["id"] for event in found}) == len(found) == 24
+        assert [*of_runs(found).values()] == [RUN] * 6
+        assert [event["sequence"] for event in found] == sorted(event["sequence"] for event in found)
+
+
 def test_a_sink_that_was_taken_out_of_the_settings_is_dropped(cli: Cli, hook: Hook) -> None:
     settings(cli, hook=hook)
     hook.status = 503

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pytest_asyncio
 
 from penstock.ledger.postgres import PostgresLedger
 from penstock.model.errors import NotDelivered
+from penstock.model.narrowing import is_list
 from penstock.model.publishing import SinkSettings, parse_events
 from penstock.model.redaction import redact
 from penstock.model.signing import HEADER, signature, verified
@@ -210,7 +212,7 @@ class Receiver(OtherSide):
             body: Any = json.loads(post.body)
             kind = "application/cloudevents-batch+json" if isinstance(body, list) else "application/cloudevents+json"
             assert post.headers["content-type"] == kind
-            documents: Any = body if isinstance(body, list) else [body]
+            documents = body if is_list(body) else [body]
             found += [of_document(one) for one in documents]
         return once(found)
 
@@ -366,3 +368,34 @@ async def test_a_missing_extra_says_how_to_install_it(
 def test_what_is_secret_is_known_to_the_redaction() -> None:
     made(type="webhook", url="https://u:${SECRET}@host/x", secret="literal-in-the-file")
     assert redact(f"a {SECRET} and literal-in-the-file") == "a *** and ***"
+
+
+# What answers nothing
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """The port of a server that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield int(server.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"type": "nats", "servers": "nats://127.0.0.1:{port}", "timeout": 1},
+        {"type": "kafka", "brokers": "127.0.0.1:{port}", "timeout": 1},
+        {"type": "webhook", "url": "http://127.0.0.1:{port}", "secret": "a-secret", "timeout": 1},
+        {"type": "openlineage", "url": "http://127.0.0.1:{port}", "timeout": 1},
+    ],
+    ids=lambda options: options["type"],
+)
+async def test_what_answers_nothing_is_not_waited_for_for_long(silent: int, options: dict[str, Any]) -> None:
+    given = {name: value.format(port=silent) if isinstance(value, str) else value for name, value in options.items()}
+    sink = made(**given)
+    async with asyncio.timeout(15):
+        with pytest.raises(NotDelivered) as refused:
+            await sink.send(events("execution.started"))
+        await sink.close()
+    assert str(refused.value).strip()
+    assert refused.value.delivered == 0
