@@ -41,8 +41,10 @@ class Place:
         self.takes_of_a_batch: int | None = None
         self.slow = 0.0
         self.closed = 0
+        self.begun = asyncio.Event()
 
     async def send(self, events: Sequence[CloudEvent]) -> None:
+        self.begun.set()
         await asyncio.sleep(self.slow)
         if self.refuses:
             raise NotDelivered("no room")
@@ -190,6 +192,7 @@ async def test_a_slow_send_keeps_what_it_has(
     await happen(database_url, 1)
     slow, other = process(ledger, ONE, bus=bus), process(ledger, ONE, bus=bus)
     task = asyncio.create_task(slow.send())
+    await bus.begun.wait()
     while not task.done():
         await other.send()
         await asyncio.sleep(0.05)
