@@ -14,7 +14,10 @@ NAMES = {
         "NoData Outcome PenstockError Pipeline Plan PlanStale Quota QuotaSpent RateLimited Rejected Retry Run RunState "
         "SettingError Skip SqlGaps Step StepError Summary Transaction Why"
     ),
-    "penstock.data": "Api BadRow Landed Llm land read read_batches",
+    "penstock.data": (
+        "Api BadRow Check Issue Landed Llm Loaded Publication Quality Refreshed Sifted land load query read "
+        "read_batches refresh sift"
+    ),
     "penstock.testing": "Database Simulation context contracts database servers",
     "penstock.testing.servers": (
         "Answer Bill Call ChatServer Cut Drip Dv360Server Garbled Reply Request Sent Silent Turned WebServer "
