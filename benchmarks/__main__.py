@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import aegis_quality, aegis_reports, claims, cold_start, load, plans, throughput
+from benchmarks import aegis_quality, aegis_reports, claims, cold_start, load, loading, plans, throughput
 from benchmarks.figures import Figure, show, write
 from benchmarks.server import facts, server
 
@@ -16,6 +16,7 @@ BENCHMARKS: dict[str, Callable[..., list[Figure]]] = {
     "claims": claims.measure,
     "plans": plans.measure,
     "cold_start": cold_start.measure,
+    "loading": loading.measure,
 }
 REPORTS, QUALITY, LOAD = "aegis_reports", "aegis_quality", "load"
 
