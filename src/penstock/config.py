@@ -24,8 +24,25 @@ from penstock.model.yaml_text import Document, parse
 FILE: Final = "penstock.yaml"
 LARGEST: Final = 256 * 1024
 """Bytes of that file; settings of a kilobyte are large already."""
-MOST_LANES: Final = 10_000
-LONGEST_GRACE: Final = 7 * 86_400
+RANGES: Final[Mapping[str, tuple[str, int, int]]] = {
+    "lanes": ("runs at once", 1, 10_000),
+    "grace": ("seconds", 0, 7 * 86_400),
+    "http_port": ("a TCP port", 0, 65_535),
+    "grpc_port": ("a TCP port", 0, 65_535),
+    "http_rate": ("requests a minute", 1, 10_000_000),
+    "http_body": ("bytes", 1_024, 256 * 1024 * 1024),
+}
+"""What the number is, the least and the most."""
+SWITCH: Final = {
+    "true": True,
+    "yes": True,
+    "on": True,
+    "1": True,
+    "false": False,
+    "no": False,
+    "off": False,
+    "0": False,
+}
 LEVELS: Final = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL": 50}
 POSTGRES: Final = ("HOST", "PORT", "DATABASE", "USER", "PASSWORD")
 
@@ -44,6 +61,15 @@ class Settings:
         lanes: Runs at once in one process.
         grace: Seconds that steps may take to finish when the process is asked to stop.
         log_level: The least level of logs that is kept and shown.
+        host: The address on which a service listens.
+        http_port: Where it speaks REST; 0 takes any free one.
+        grpc_port: Where it speaks gRPC.
+        http_rate: Requests a minute that one token may make of one process.
+        http_body: Bytes that the body of a request may have.
+        tls_cert: The file of the certificate chain (PEM); with it the service speaks TLS by itself.
+        tls_key: The file of its key.
+        behind_tls: Something before the service speaks TLS to the callers.
+        traces: The URL to which OpenTelemetry traces go by OTLP over HTTP; None makes none.
     """
 
     app: str | None = None
@@ -52,6 +78,15 @@ class Settings:
     lanes: int = 4
     grace: float = 30.0
     log_level: str = "INFO"
+    host: str = "127.0.0.1"
+    http_port: int = 8004
+    grpc_port: int = 9004
+    http_rate: int = 600
+    http_body: int = 1_048_576
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    behind_tls: bool = False
+    traces: str | None = None
     file: Path | None = None
     sources: Mapping[str, str] = field(default_factory=dict[str, str])
     user: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
@@ -169,21 +204,19 @@ def _from_parts(environ: Mapping[str, str]) -> str:
 
 
 def _convert(name: str, value: Any, source: str) -> Any:
+    if name == "behind_tls":
+        return _switch(value, f"{name}={redact(str(value)[:200])!r} (from {source})")
     if isinstance(value, dict | list | bool) or value is None:
         kind: str = type(value).__name__  # pyright: ignore[reportUnknownArgumentType] - only its name
         raise SettingError(f"{name} (from {source}) is one value, and not a {kind}; see docs/reference/settings.md.")
     where = f"{name}={redact(str(value)[:200])!r} (from {source})"
+    if name in RANGES:
+        return _within(where, value, *RANGES[name])
     match name:
-        case "lanes":
-            number = _number(value, int, where)
-            if not 1 <= number <= MOST_LANES:
-                raise SettingError(f"{where}: runs at once, so 1 to {MOST_LANES:,}.")
-            return number
-        case "grace":
-            number = _number(value, float, where)
-            if not 0 <= number <= LONGEST_GRACE:
-                raise SettingError(f"{where}: seconds, so 0 to {LONGEST_GRACE:,}.")
-            return number
+        case "traces":
+            if not str(value).startswith(("http://", "https://")):
+                raise SettingError(f"{where} is no URL of an OTLP collector, such as http://127.0.0.1:4318/v1/traces.")
+            return str(value)
         case "log_level":
             level = str(value).upper()
             if level not in LEVELS:
@@ -203,6 +236,21 @@ def _convert(name: str, value: Any, source: str) -> Any:
             return Path(str(value))
         case _:
             return str(value)
+
+
+def _within(where: str, value: Any, what: str, least: int, most: int) -> Any:
+    """The number, if it is in its range: a whole one, but for seconds."""
+    number = _number(value, float if what == "seconds" else int, where)
+    if not least <= number <= most:
+        raise SettingError(f"{where}: {what}, so {least:,} to {most:,}.")
+    return number
+
+
+def _switch(value: Any, where: str) -> bool:
+    word = str(value).strip().lower()
+    if word not in SWITCH:
+        raise SettingError(f"{where}: say true or false.")
+    return SWITCH[word]
 
 
 def _number(value: Any, kind: type[Any], where: str) -> Any:

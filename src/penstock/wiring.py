@@ -8,24 +8,31 @@ import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from socket import socket
 from typing import Any
 
 from penstock.config import Settings
 from penstock.definition.registry import Registry
 from penstock.engines.executor.resources import Resources
 from penstock.engines.local.engine import LocalEngine
-from penstock.ledger.migrate import upgrade
+from penstock.ledger.migrate import newest, upgrade
 from penstock.ledger.postgres import PostgresLedger
 from penstock.model.errors import SettingError
 from penstock.model.notifying import Notify
 from penstock.model.printable import folder_name
 from penstock.model.publishing import Publishing
 from penstock.model.redaction import learn_secrets, redact
+from penstock.model.results import Event
 from penstock.model.states import KEPT_EVENTS, EventType
 from penstock.operations.client import Client
 from penstock.operations.delivering import Deliveries
+from penstock.operations.following import Events
+from penstock.operations.gateway import Gateway, Reach
 from penstock.operations.noticing import Notices
 from penstock.operations.publishing import Publications
+from penstock.operations.service import service_on
+from penstock.operations.tenant import TenantClient
+from penstock.operations.tokens import Tokens
 from penstock.ports.engine import OnEvent
 
 
@@ -202,6 +209,92 @@ def publications_on(app: str, ledger: PostgresLedger, publishing: Publishing) ->
     return Publications(
         app, ledger, publishing, lambda sink: make_sink(sink, environ=os.environ, connect=ledger.connection)
     )
+
+
+@asynccontextmanager
+async def open_tokens(app: str, settings: Settings, database: Database | None = None) -> AsyncGenerator[Tokens]:
+    """The tokens of an app, on the ledger that the settings say."""
+    async with open_ledger(settings, database) as ledger:
+        tokens = Tokens(app, ledger)
+        await tokens.open()
+        yield tokens
+
+
+@asynccontextmanager
+async def open_service(
+    registry: Registry,
+    settings: Settings,
+    *,
+    handlers: Mapping[EventType, Sequence[Callable[..., Any]]] | None = None,
+    database: Database | None = None,
+) -> AsyncGenerator[Gateway]:
+    """All that a service's faces need, on the ledger that the settings say. Nothing listens and nothing works yet."""
+    from penstock.ledger.watching import Watch
+    from penstock.observers.prometheus_metrics import PrometheusMetrics
+
+    found = database if database is not None else await asyncio.to_thread(find_database, settings)
+    watch = Watch(found.url)
+    async with (
+        open_ledger(settings, found) as ledger,
+        client_on(registry, settings, ledger, handlers or {}, KEPT_EVENTS) as client,
+    ):
+        tokens = Tokens(registry.name, ledger)
+        await tokens.open()
+
+        def tenant(org: str) -> Reach:
+            view = ledger.tenant(org)
+            operations = service_on(registry, view, TenantClient.of(client, view, org))
+            return Reach(operations=operations, events=Events(registry.name, view, org=org), org=org)
+
+        gateway = Gateway(
+            registry=registry,
+            settings=settings,
+            whole=Reach(operations=service_on(registry, ledger, client), events=Events(registry.name, ledger)),
+            tenant=tenant,
+            tokens=tokens,
+            store=ledger,
+            head=newest(),
+            metrics=PrometheusMetrics(registry.name, watch.frame),
+        )
+        try:
+            yield gateway
+        finally:
+            await watch.close()
+
+
+@asynccontextmanager
+async def running(gateway: Gateway, listening: socket) -> AsyncGenerator[tuple[str, asyncio.Task[Any]]]:
+    """A service at work: it answers, fires schedules and carries out what is there. Gives its URL and its work.
+
+    At the end it is not ready any more, answers what was asked, and hands back what does not finish in the setting's
+    grace. The work ends by itself only when this process cannot go on.
+    """
+    from penstock.api.http.serving import serving
+    from penstock.observers.tracing import tracing
+
+    settings, client, metrics = gateway.settings, gateway.whole.client, gateway.metrics
+    with tracing(gateway.registry.name, settings.traces) as traces:
+        heard = [each.heard for each in (metrics, traces) if each is not None]
+
+        def on_event(event: Event) -> None:
+            for hear in heard:
+                hear(event)
+
+        work = asyncio.create_task(client.work(on_event=on_event, stay=True), name="penstock-work")
+        provider = None if traces is None else traces.provider
+        try:
+            async with (
+                gateway.keeping(),
+                gateway.whole.operations.scheduler.running(),
+                serving(gateway, listening, tracer_provider=provider) as url,
+            ):
+                try:
+                    yield url, work
+                finally:
+                    gateway.stopping.set()
+        finally:
+            await client.stop(settings.grace)
+            await asyncio.gather(work, return_exceptions=True)
 
 
 def notices_on(app: str, ledger: PostgresLedger, notify: Notify) -> Notices:

@@ -123,7 +123,7 @@ def test_every_setting_is_documented() -> None:
     defaults = Settings()
     for name, row in told.items():
         default = getattr(defaults, name)
-        shown = {"database_url": "embedded", "app": "–"}.get(name) if default is None else f"{default}"
+        shown = {"database_url": "embedded"}.get(name, "–") if default is None else f"{default}"
         assert row[1] == f"`PENSTOCK_{name.upper()}`"
         assert row[2].strip("`") == (f"{default:g}" if isinstance(default, float) else shown)
 

@@ -20,6 +20,7 @@ from penstock.model.redaction import masked
 
 if TYPE_CHECKING:
     from penstock.operations.client import Client
+    from penstock.operations.tokens import Tokens
 
 OLDEST_PYTHON = (3, 11)
 
@@ -137,6 +138,7 @@ def _work(session: Session) -> Iterator[Check]:
     yield _plans(health)
     yield from _overrides(session)
     yield from _notices(session)
+    yield from _tokens(session)
     yield from _sinks(session)
     if health["outbox"]:
         says = f"{counted(health['outbox'], 'event')} not handed over"
@@ -181,6 +183,22 @@ def _notices(session: Session) -> Iterator[Check]:
         yield Check("notices", "warning", says, "penstock notify test tries the setting; nothing is lost")
     else:
         yield Check("notices", "ok", f"told to {', '.join(notify.targets)}")
+
+
+def _tokens(session: Session) -> Iterator[Check]:
+    """Only where there are tokens: without a service nobody needs them."""
+    from penstock.cli.tokens import ask
+
+    async def work(tokens: Tokens) -> tuple[int, str | None]:
+        return len(await tokens.list()), tokens.fault
+
+    count, fault = ask(session, work)
+    if fault is not None and count:
+        yield Check(
+            "tokens", "warning", f"those of one organization are refused: {fault}", "row-level security needs it"
+        )
+    elif count:
+        yield Check("tokens", "ok", f"{counted(count, 'token')}; organizations are kept apart by row-level security")
 
 
 def _processes(health: Mapping[str, Any]) -> Check:

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import threading
 from collections.abc import MutableMapping
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from penstock.model.printable import visible, visible_lines
 from penstock.model.redaction import redact, traced
 
 
-def configure(level: int) -> None:
-    """Logs go to stderr: in colour and columns on a terminal, plain in a pipe."""
+def configure(level: int, *, as_json: bool = False) -> None:
+    """Logs go to stderr: in colour and columns on a terminal, plain in a pipe, or one JSON object a line."""
     import structlog
 
     terminal = sys.stderr.isatty()
+    shown: list[Any] = [
+        structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=True),
+        _escape,
+        structlog.dev.ConsoleRenderer(colors=terminal, exception_formatter=_traceback),
+    ]
+    if as_json:
+        shown = [
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _traced,
+            structlog.processors.JSONRenderer(default=str),
+        ]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=True),
-            _escape,
-            structlog.dev.ConsoleRenderer(colors=terminal, exception_formatter=_traceback),
+            *shown,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=_Stderr,
@@ -32,12 +43,14 @@ def configure(level: int) -> None:
     run = logging.getLogger("penstock.run")  # what handlers say through ctx.log
     if not run.handlers:
         handler = logging.StreamHandler(_Stream())
-        handler.setFormatter(_Plain("%(asctime)s [%(levelname)s] %(name)s %(message)s", "%H:%M:%S"))
+        handler.setFormatter(
+            _Json() if as_json else _Plain("%(asctime)s [%(levelname)s] %(name)s %(message)s", "%H:%M:%S")
+        )
         run.addHandler(handler)
     run.setLevel(level)
     run.propagate = False
     if logging.lastResort is not None:  # of libraries that nobody has given a handler
-        logging.lastResort.setFormatter(_Plain("%(message)s"))
+        logging.lastResort.setFormatter(_Json() if as_json else _Plain("%(message)s"))
     if threading.excepthook is threading.__excepthook__:  # of threads that a handler has started
         threading.excepthook = _thread_failed
 
@@ -47,6 +60,27 @@ class _Plain(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return _set_in(redact(super().format(record)))
+
+
+class _Json(logging.Formatter):
+    """Records of other libraries as JSON objects."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        told = {"event": record.getMessage(), "logger": record.name, "level": record.levelname.lower()}
+        if record.exc_info and record.exc_info[1] is not None:
+            told["traceback"] = traced(record.exc_info[1])
+        told["timestamp"] = datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z")
+        return redact(json.dumps(told, default=str))
+
+
+def _traced(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A traceback as text without the values of locals."""
+    error = event.pop("exc_info", None)
+    if error is True:
+        error = sys.exc_info()[1]
+    if isinstance(error, BaseException):
+        event["traceback"] = traced(error)
+    return event
 
 
 def _escape(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

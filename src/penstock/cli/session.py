@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -45,8 +45,22 @@ class Session:
             return asyncio.run(inside())
 
 
-def settings_for(ctx: typer.Context, app: str | None = None, lanes: int | None = None) -> Settings:
+def settings_for(
+    ctx: typer.Context,
+    app: str | None = None,
+    lanes: int | None = None,
+    *,
+    flags: Mapping[str, object] | None = None,
+    as_json: bool = False,
+) -> Settings:
     """The settings that hold for this command; logs follow them from here on.
+
+    Args:
+        ctx: The command's.
+        app: What `--app` says.
+        lanes: What `--lanes` says.
+        flags: What other options say, by setting.
+        as_json: Logs are one JSON object a line, for machines.
 
     Raises:
         SettingError: One does not fit.
@@ -55,12 +69,19 @@ def settings_for(ctx: typer.Context, app: str | None = None, lanes: int | None =
     from penstock.config import load_settings
 
     choices = ctx.find_object(Choices)
-    settings = load_settings({"app": app or (choices.app if choices else None), "lanes": lanes})
-    configure(settings.level)
+    settings = load_settings({**(flags or {}), "app": app or (choices.app if choices else None), "lanes": lanes})
+    configure(settings.level, as_json=as_json)
     return settings
 
 
-def open_session(ctx: typer.Context, app: str | None, *, lanes: int | None = None) -> Session:
+def open_session(
+    ctx: typer.Context,
+    app: str | None,
+    *,
+    lanes: int | None = None,
+    flags: Mapping[str, object] | None = None,
+    as_json: bool = False,
+) -> Session:
     """Settings and the app of this command.
 
     Raises:
@@ -68,7 +89,7 @@ def open_session(ctx: typer.Context, app: str | None, *, lanes: int | None = Non
     """
     from penstock.cli.finding import find_app
 
-    settings = settings_for(ctx, app, lanes)
+    settings = settings_for(ctx, app, lanes, flags=flags, as_json=as_json)
     with redirect_stdout(sys.stderr):
         found = find_app(settings)
     found.app.settings = settings

@@ -37,7 +37,7 @@ class Eventing(Connected):
         if not rows:
             return None
         through = rows[-1]["position"] if len(rows) == limit else rows[0]["head"]
-        return Taken(events=[_event(row) for row in rows], through=through, tries=rows[0]["tries"])
+        return Taken(events=[logged_event(row) for row in rows], through=through, tries=rows[0]["tries"])
 
     async def renew_events(self, app: str, reader: str, *, owner: UUID, lease: float) -> bool:
         """Keep what was taken."""
@@ -84,10 +84,11 @@ class Eventing(Connected):
         query = sql["logged" if run is None else "logged_of_run"]
         binds: dict[str, Any] = {} if run is None else {"run": run}
         rows = await self.rows(query, app=app, after=after, types=sorted(types) or None, limit=limit, **binds)
-        return [_event(row) for row in rows]
+        return [logged_event(row) for row in rows]
 
 
-def _event(row: Mapping[str, Any]) -> LoggedEvent:
+def logged_event(row: Mapping[str, Any]) -> LoggedEvent:
+    """A row of the log as a value."""
     return LoggedEvent(
         position=row["position"],
         id=row.get("event_id") or row["id"],

@@ -105,6 +105,11 @@ def status(url: str) -> SchemaStatus:
         return _status(connection)
 
 
+def newest() -> str:
+    """The newest revision that this program knows."""
+    return str(ScriptDirectory.from_config(_config()).get_current_head())
+
+
 def _knows(revision: str) -> bool:
     return revision in {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
 
@@ -140,5 +145,4 @@ def _status(connection: Connection) -> SchemaStatus:
     if there:
         revision = connection.execute(text(f"select version_num from {SCHEMA}.migrations")).scalar_one_or_none()
     connection.rollback()
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    return SchemaStatus(revision, str(head), server)
+    return SchemaStatus(revision, newest(), server)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 
+from penstock.ledger.access import Access
 from penstock.ledger.control import Control
 from penstock.ledger.eventing import Eventing
 from penstock.ledger.noticing import Noticing
@@ -13,6 +14,7 @@ from penstock.ledger.plans import Plans
 from penstock.ledger.queries import load
 from penstock.ledger.reading import Reading
 from penstock.ledger.service import Serving
+from penstock.ledger.tenant import TenantLedger
 from penstock.ledger.text import clean, clean_json
 from penstock.ledger.worker import PostgresWorker
 from penstock.model.attempt import PlanId, RunId
@@ -21,7 +23,7 @@ from penstock.model.states import EventType
 from penstock.ports.records import Applied, LogRecord
 
 
-class PostgresLedger(Plans, Reading, Control, Overriding, Noticing, Eventing, Serving):
+class PostgresLedger(Plans, Reading, Control, Overriding, Noticing, Eventing, Serving, Access):
     """See `ports.ledger.Ledger`; open it before use, close it after.
 
     Args:
@@ -36,6 +38,10 @@ class PostgresLedger(Plans, Reading, Control, Overriding, Noticing, Eventing, Se
         applied = await super().apply(plan, triggered_by=triggered_by, copy_from=copy_from, parallel=parallel)
         await self.notify("work")
         return applied
+
+    def tenant(self, org: str) -> TenantLedger:
+        """The ledger as one organization sees it."""
+        return TenantLedger(self, org)
 
     async def open_worker(self, app: str, name: str, events: Collection[EventType] = ()) -> PostgresWorker:
         """Take a lease for this process."""

@@ -13,7 +13,7 @@ from penstock.ledger.queries import load
 from penstock.ledger.reading import state_condition
 from penstock.ledger.text import clean
 from penstock.model.attempt import PlanId, RunId
-from penstock.ports.service import PlanRow, QualitySum, Schedule, StoredExecution, StoredLayer
+from penstock.ports.service import LastRun, PlanRow, QualitySum, Schedule, StoredExecution, StoredLayer
 
 
 class Serving(Connected):
@@ -90,6 +90,16 @@ class Serving(Connected):
             limit=limit,
         )
         return [PlanRow(**row) for row in rows]
+
+    async def last_run(self, app: str) -> LastRun | None:
+        """The run that began last."""
+        rows = await self.rows(load("service")["last_run"], app=app)
+        return LastRun(**rows[0]) if rows else None
+
+    async def revision(self) -> str | None:
+        """The revision of the schema."""
+        rows = await self.rows(load("service")["revision"])
+        return str(rows[0]["version_num"]) if rows else None
 
     async def pipeline_of(self, app: str, public: UUID) -> str | None:
         """The pipeline with this public id."""

@@ -6,6 +6,7 @@
     ├── DefinitionError    a pipeline or an app is written wrong; raised on import
     ├── SettingError       a setting is missing or has a wrong value
     ├── PlanStale          the plan no longer matches the definition or the time; plan again
+    ├── Forbidden          whoever asks may not; another token may
     ├── LedgerError        what the ledger refuses
     │   ├── NotFound           no such run, plan or unit
     │   ├── Conflict           it is there, but its state forbids what was asked
@@ -44,6 +45,10 @@ class SettingError(PenstockError):
 
 class PlanStale(PenstockError):  # noqa: N818 - the name is the API's
     """The plan no longer fits: its definition changed, or it is more than 24 hours old. Plan again."""
+
+
+class Forbidden(PenstockError):  # noqa: N818 - reads as what it says
+    """Whoever asks may not do this, or not for this organization; the message says what would be needed."""
 
 
 class NotDelivered(PenstockError):  # noqa: N818 - reads as what it says

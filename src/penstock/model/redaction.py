@@ -42,6 +42,7 @@ _PATTERNS: Final = {  # by what a text must hold in lower case for them to be tr
     "authorization": (
         (re.compile(r"(authorization['\"]?\s*[:=]\s*b?['\"]?(?:[a-z]+\s+)?)[\w.~+/=-]+", re.IGNORECASE), rf"\1{MASK}"),
     ),
+    "pst_": ((re.compile(r"\bpst_[0-9A-Za-z]{8,}"), f"pst_{MASK}"),),  # a token of the service
     "bearer": ((re.compile(r"(\bbearer\s+)[\w.~+/=-]{16,}", re.IGNORECASE), rf"\1{MASK}"),),
 }
 _URL: Final = re.compile(r"^([a-z][a-z0-9+.-]*://[^:/?#@]*):.*@", re.IGNORECASE | re.DOTALL)

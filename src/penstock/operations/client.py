@@ -127,7 +127,7 @@ class Client:
         """
         clock = asyncio.get_running_loop().time
         began = clock()
-        plan_id = await self._start(plan, triggered_by)
+        plan_id = await self.begin(plan, triggered_by)
         stored = await self._ledger.stored_plan(plan_id)
         pipeline = self._registry.pipeline(stored.pipeline)
         async with self._open_engine([pipeline.name], slots=lanes, on_event=self._hear(on_event)) as engine:
@@ -188,8 +188,7 @@ class Client:
             params=params, triggered_by=triggered_by,
         )  # fmt: skip
         plan = await self.planned(pipeline, ask)
-        await self._start(plan, triggered_by, parallel)
-        return await self.show_plan(plan.number)
+        return await self.show_plan(await self.begin(plan, triggered_by, parallel))
 
     async def work(
         self,
@@ -214,6 +213,10 @@ class Client:
     async def stop(self, grace: float) -> None:
         """Stop the work of this client: nothing more is claimed, what does not finish in `grace` seconds goes back."""
         await asyncio.gather(*(engine.stop(grace) for engine in list(self._engines)))
+
+    @property
+    def at_work(self) -> bool:
+        return bool(self._engines) and all(engine.at_work for engine in self._engines)
 
     async def discard(self, plan: UUID | int) -> None:
         """Put an open plan away.
@@ -366,7 +369,7 @@ class Client:
         """A psycopg connection to the ledger's database, for code outside a run; committed when the block ends well."""
         return self._ledger.connection()
 
-    async def _start(self, plan: Plan[Any] | UUID | int, triggered_by: str, parallel: int | None = None) -> PlanId:
+    async def begin(self, plan: Plan[Any] | UUID | int, triggered_by: str, parallel: int | None = None) -> PlanId:
         plan_id = PlanId(plan.number) if isinstance(plan, Plan) else self._plan_id(plan)
         stored = await self._ledger.stored_plan(plan_id)
         pipeline = self._registry.pipeline(stored.pipeline)

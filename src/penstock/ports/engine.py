@@ -26,6 +26,11 @@ class Drained:
 class Engine(Protocol):
     """Carries out runs of some pipelines while its context is entered."""
 
+    @property
+    def at_work(self) -> bool:
+        """It holds a lease and takes work: neither stopping, nor held up by a handler that will not end."""
+        ...
+
     async def drain(self, plan: PlanId | None = None, *, stay: bool = False) -> Drained:
         """Carry out what is there until nothing is left to do but what is deferred.
 

@@ -94,8 +94,28 @@ class PlanRow:
     org: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastRun:
+    """The run that began last, of all pipelines of an app; `rows` were written by its steps."""
+
+    number: int
+    state: str
+    started_at: datetime
+    finished_at: datetime | None
+    seconds: float | None
+    rows: int
+
+
 class ServiceLedger(Ledger, Protocol):
     """A ledger that a service can be built on."""
+
+    async def last_run(self, app: str) -> LastRun | None:
+        """The run that began last, of those at work and those that ended last in each pipeline."""
+        ...
+
+    async def revision(self) -> str | None:
+        """The revision of its schema."""
+        ...
 
     async def plans(
         self,

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 from uuid import uuid4
 
 import structlog
@@ -88,14 +88,12 @@ class LocalEngine:
         self._wanted_ends = wanted_ends
         self._shapes = shapes or {name: shape_of(registry.pipelines[name]) for name in pipelines}
         self._carrying: dict[asyncio.Task[None], Carried | None] = {}
-        self._wake = asyncio.Event()
+        self._wake, self._next_housekeeping = asyncio.Event(), 0.0
         self._stopping = self._staying = False
         self._stubborn: str | None = None
         self._soon = max((shape.max_wait for shape in self._shapes.values()), default=0.0)
-        self._ended: set[RunId] = set()
-        self._draining: PlanId | None = None
+        self._ended, self._draining = set[RunId](), cast("PlanId | None", None)
         self._due: list[float] = []
-        self._next_housekeeping = 0.0
         self._next_due: float | None = None
 
     async def __aenter__(self) -> Self:
@@ -117,6 +115,10 @@ class LocalEngine:
         await self._cancel_all()
         await self._caller.close()
         await self._worker.close()
+
+    @property
+    def at_work(self) -> bool:
+        return not (self._worker.lost or self._stopping or self._stubborn is not None)
 
     async def drain(self, plan: PlanId | None = None, *, stay: bool = False) -> Drained:
         """Carry out what is there until nothing is left, or until it is stopped; see `ports.engine`."""

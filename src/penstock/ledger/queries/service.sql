@@ -99,3 +99,21 @@ with d as materialized (
   returning d.name
 )
 select distinct name from f order by name;
+
+-- name: last_run
+-- Of each pipeline the run at work and the one that ended last: both by an index, however many runs there are.
+select v.number, v.state, v.started_at, v.finished_at, case when v.finished_at is not null then v.seconds end as seconds, (
+    select coalesce(sum(coalesce((a.counts ->> 'written')::bigint, (
+      select sum((c.counts ->> 'written')::bigint) from penstock.calls c where c.run_id = a.run_id and c.step = a.step))), 0)::bigint
+    from penstock.attempts a where a.run_id = v.number and a.state = 'done') as rows
+from penstock.v1_runs v where v.number = (
+  select x.run_id from penstock.pipelines q cross join lateral (
+    (select r.run_id, r.started_at from penstock.runs r where r.pipeline_id = q.pipeline_id
+      and r.state in ('running', 'waiting') order by r.run_id desc limit 1)
+    union all
+    (select r.run_id, r.started_at from penstock.runs r where r.pipeline_id = q.pipeline_id
+      and r.finished_at > '-infinity' order by r.finished_at desc limit 1)) x
+  where q.app = %(app)s and x.started_at is not null order by x.started_at desc, x.run_id desc limit 1);
+
+-- name: revision
+select version_num from penstock.migrations;

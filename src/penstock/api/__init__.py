@@ -1,0 +1,1 @@
+"""The faces of a service: REST and gRPC, each thin over the same operations."""

@@ -1,0 +1,1 @@
+"""REST: FastAPI on uvicorn."""
