@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from penstock.ledger.connect import Connected
@@ -14,6 +14,11 @@ from penstock.ledger.reading import state_condition
 from penstock.ledger.text import clean
 from penstock.model.attempt import PlanId, RunId
 from penstock.ports.service import LastRun, PlanRow, QualitySum, Schedule, StoredExecution, StoredLayer
+
+PLANNING: Final = 300.0
+"""Seconds for which a process that fires a schedule has it for itself; if it dies, another fires it after that."""
+LONGEST_TRANSACTION: Final = 600
+"""Seconds that making the runs of one plan may take; of ten million it takes three minutes."""
 
 
 class Serving(Connected):
@@ -34,22 +39,19 @@ class Serving(Connected):
         limit: int = 50,
     ) -> Sequence[StoredExecution]:
         """Runs newest first, with their layers."""
-        conditions = [
-            "r.pipeline_id in (select q.pipeline_id from penstock.pipelines q where q.app = %(app)s)"
-            if pipeline is None
-            else "r.pipeline_id = (select q.pipeline_id from penstock.pipelines q where q.app = %(app)s"
-            " and q.name = %(pipeline)s)"
-        ]
-        conditions += ["r.instance = %(instance)s"] if instance is not None else []
+        conditions = ["r.instance = %(instance)s"] if instance is not None else []
         conditions += ["r.org = %(org)s"] if org is not None else []
-        conditions += [state_condition(states)] if states else []
-        conditions += ["r.created_at >= %(since)s"] if since is not None else []
-        conditions += ["r.created_at < %(until)s"] if until is not None else []
         conditions += ["r.run_id = any(%(ids)s)"] if ids is not None else []
+        query = "of_runs" if conditions else "of_pipelines"
+        conditions += [state_condition(states)] if states else []
+        # Numbers rise with time but for the length of a transaction, so an index finds both ends of a time.
+        conditions += [f"r.created_at >= %(since)s and r.run_id >= {_number('since', '-')}"] if since is not None else []
+        conditions += [f"r.created_at < %(until)s and r.run_id < {_number('until', '+')}"] if until is not None else []
         conditions += ["r.run_id < %(before)s"] if before is not None else []
-        sql = load("service")["executions"].replace(b"/* conditions */", " and ".join(conditions).encode())
+        sql = load("service")
+        by = sql[query].strip().rstrip(b";").replace(b"/* conditions */", " and ".join(conditions or ["true"]).encode())
         found = await self.rows(
-            sql,
+            sql["executions"].replace(b"/* found */", by),
             app=app,
             pipeline=pipeline,
             instance=instance,
@@ -63,7 +65,7 @@ class Serving(Connected):
         )
         layers: dict[int, list[StoredLayer]] = {row["id"]: [] for row in found}
         if found:
-            for row in await self.rows(load("service")["layers"], runs=list(layers)):
+            for row in await self.rows(sql["layers"], runs=list(layers)):
                 layers[row["run"]].append(StoredLayer(**row))
         return [StoredExecution(**row, layers=tuple(layers[row["id"]])) for row in found]
 
@@ -168,16 +170,29 @@ class Serving(Connected):
         rows = await self.rows(load("service")["due"], app=app)
         return [(Schedule(**{k: v for k, v in row.items() if k != "now"}), row["now"]) for row in rows]
 
-    async def take_tick(self, app: str, schedule: Schedule, next_at: datetime) -> bool:
-        """Move its next time on."""
-        binds = {"pipeline": schedule.pipeline, "seen": schedule.next_at, "next_at": next_at}
+    async def take_tick(self, app: str, schedule: Schedule) -> bool:
+        """Take it for as long as planning may last."""
+        binds = {"pipeline": schedule.pipeline, "seen": schedule.next_at, "lease": PLANNING}
         return bool(await self.rows(load("service")["take_tick"], app=app, **binds))
 
-    async def ticked(self, app: str, pipeline: str, plan: PlanId | None, error: str | None) -> None:
-        """What the tick came to."""
+    async def ticked(
+        self, app: str, schedule: Schedule, *, next_at: datetime, plan: PlanId | None, error: str | None
+    ) -> None:
+        """What the tick came to, and when the next one is."""
         told = None if error is None else clean(error)[:2000]
-        await self.rows(load("service")["ticked"], app=app, pipeline=pipeline, plan=plan, error=told)
+        binds = {"pipeline": schedule.pipeline, "cron": schedule.cron, "timezone": schedule.timezone}
+        await self.rows(load("service")["ticked"], app=app, plan=plan, error=told, next_at=next_at, **binds)
 
-    async def take_done(self, app: str) -> Sequence[str]:
-        """Pipelines of which a plan is done."""
-        return [row["name"] for row in await self.rows(load("service")["take_done"], app=app)]
+    async def take_done(self, app: str, pipelines: Sequence[str]) -> Mapping[PlanId, str]:
+        """Plans of these pipelines that are done, with the name of each one's pipeline."""
+        rows = await self.rows(load("service")["take_done"], app=app, pipelines=list(pipelines), lease=PLANNING)
+        return {PlanId(row["plan_id"]): row["pipeline"] for row in rows}
+
+    async def followed(self, plans: Collection[PlanId]) -> None:
+        """What comes after these is planned."""
+        await self.rows(load("service")["followed"], plans=list(plans))
+
+
+def _number(name: str, sign: str) -> str:
+    """The number of runs at that time, with the length of a transaction on the safe side."""
+    return f"(select penstock.runs_at(%({name})s::timestamptz {sign} interval '{LONGEST_TRANSACTION} s'))"

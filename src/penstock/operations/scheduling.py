@@ -69,17 +69,27 @@ class Scheduler:
             if pipeline is None:  # a newer or older program's
                 continue
             following = next_time(schedule.cron, schedule.timezone, now)
-            if not await self._ledger.take_tick(self._registry.name, schedule, following):
+            if not await self._ledger.take_tick(self._registry.name, schedule):
                 continue
             fired += 1
             plan, error = await self._plan(pipeline, "schedule")
-            await self._ledger.ticked(self._registry.name, pipeline.name, plan, error)
-        done = set(await self._ledger.take_done(self._registry.name))
-        for pipeline in self._registry.pipelines.values():
-            if any(earlier.name in done for earlier in pipeline.after):
-                fired += 1
-                await self._plan(pipeline, f"after {', '.join(p.name for p in pipeline.after if p.name in done)}")
-        return fired
+            await self._ledger.ticked(self._registry.name, schedule, next_at=following, plan=plan, error=error)
+        return fired + await self._follow()
+
+    async def _follow(self) -> int:
+        """Plan what comes after plans that are done, once for all of them."""
+        later = [pipeline for pipeline in self._registry.pipelines.values() if pipeline.after]
+        earlier = sorted({one.name for pipeline in later for one in pipeline.after})
+        if not earlier:
+            return 0
+        done = await self._ledger.take_done(self._registry.name, earlier)
+        names = set(done.values())
+        following = [pipeline for pipeline in later if any(one.name in names for one in pipeline.after)]
+        for pipeline in following:
+            await self._plan(pipeline, f"after {', '.join(one.name for one in pipeline.after if one.name in names)}")
+        if done:
+            await self._ledger.followed(done.keys())
+        return len(following)
 
     def _scheduled(self) -> list[Pipeline[Any]]:
         return [pipeline for pipeline in self._registry.pipelines.values() if pipeline.schedule is not None]

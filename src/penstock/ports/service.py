@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -188,14 +188,23 @@ class ServiceLedger(Ledger, Protocol):
         """Those whose time has come, with the ledger's present time."""
         ...
 
-    async def take_tick(self, app: str, schedule: Schedule, next_at: datetime) -> bool:
-        """Move its next time on; whether this process was the one to do it, and so is to plan."""
+    async def take_tick(self, app: str, schedule: Schedule) -> bool:
+        """Whether this process is the one to plan for it; if it dies over it, another is in a few minutes."""
         ...
 
-    async def ticked(self, app: str, pipeline: str, plan: PlanId | None, error: str | None) -> None:
-        """What the tick came to."""
+    async def ticked(
+        self, app: str, schedule: Schedule, *, next_at: datetime, plan: PlanId | None, error: str | None
+    ) -> None:
+        """What a tick that was taken came to, and the next time, unless the schedule was changed meanwhile."""
         ...
 
-    async def take_done(self, app: str) -> Sequence[str]:
-        """Names of pipelines of which a plan is done since somebody last asked; each plan is told to one asker only."""
+    async def take_done(self, app: str, pipelines: Sequence[str]) -> Mapping[PlanId, str]:
+        """Plans of these pipelines that are done and were not followed, with the name of each one's pipeline.
+
+        Each is given to one asker, and to another in a few minutes if nobody says `followed`.
+        """
+        ...
+
+    async def followed(self, plans: Collection[PlanId]) -> None:
+        """The pipelines that come after these plans are planned."""
         ...

@@ -181,8 +181,8 @@ class RunningContext:
 
     @property
     def quality_json(self) -> str | None:
-        """What was measured, as a JSON array; None when nothing was."""
-        return f"[{','.join(self.metrics)}]" if self.metrics else None
+        """What was measured, as a JSON array; empty where an earlier attempt's word no longer holds, None for no word."""
+        return f"[{','.join(self.metrics)}]" if self.metrics or self.attempt > 1 else None
 
     @property
     def counts_json(self) -> str | None:

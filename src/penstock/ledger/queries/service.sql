@@ -1,15 +1,27 @@
 -- What a service asks: executions, quality, triggers, schedules.
 
 -- name: executions
--- Newest first, found by the instance, the organization, the pipeline or the number; see ledger/service.py.
+-- Newest first; ledger/service.py says how they are found.
 select v.number as id, v.id as uuid, v.pipeline, coalesce(v.instance, penstock.public_id(3, q.pipeline_id)::text) as pipeline_id,
   coalesce(v.instance_name, v.pipeline) as pipeline_name, v.org, v.state, v.created_at, v.started_at, v.finished_at, v.seconds,
   v.error_class, v.error, v.plan, v.units
 from penstock.v1_runs v join penstock.pipelines q on q.app = v.app and q.name = v.pipeline
-where v.number in (
-    select r.run_id from penstock.runs r
-    where /* conditions */ order by r.run_id desc limit %(limit)s)
+where v.number in (/* found */)
 order by v.number desc;
+
+-- name: of_pipelines
+-- The newest of each pipeline, and of these the newest: several apps may share a ledger.
+select y.run_id from penstock.pipelines q cross join lateral (
+  select r.run_id from penstock.runs r where r.pipeline_id = q.pipeline_id and /* conditions */
+  order by r.run_id desc limit %(limit)s) y
+where q.app = %(app)s and (%(pipeline)s::text is null or q.name = %(pipeline)s) order by y.run_id desc limit %(limit)s;
+
+-- name: of_runs
+-- By what a run says itself: its number, its instance, its organization.
+select r.run_id from penstock.runs r where r.pipeline_id in (
+    select q.pipeline_id from penstock.pipelines q
+    where q.app = %(app)s and (%(pipeline)s::text is null or q.name = %(pipeline)s))
+  and /* conditions */ order by r.run_id desc limit %(limit)s;
 
 -- name: layers
 select s.run_number as run, s.step, s.state, coalesce(s.attempts, 0) as attempts, s.seconds, s.output, s.error,
@@ -37,7 +49,7 @@ join penstock.pipelines q using (pipeline_id) order by p.plan_id desc;
 select q.name from penstock.pipelines q where q.app = %(app)s and penstock.public_id(3, q.pipeline_id) = %(public)s;
 
 -- name: quality
-select x.pipeline, x.pipeline_id, x.pipeline_name, coalesce(sum(x.n) filter (where x.metric_type = 'total_records'), 0)::bigint as total,
+select x.pipeline, x.pipeline_id, max(x.pipeline_name) as pipeline_name, coalesce(sum(x.n) filter (where x.metric_type = 'total_records'), 0)::bigint as total,
   coalesce(sum(x.n) filter (where x.metric_type = 'valid_records'), 0)::bigint as valid,
   coalesce(json_object_agg(x.metric_type, x.n) filter (where x.metric_type not in ('total_records', 'valid_records')), '{}') as issues
 from (
@@ -46,7 +58,7 @@ from (
   from penstock.quality_metrics m join penstock.runs r using (run_id) join penstock.pipelines q using (pipeline_id)
   where m.at >= %(since)s and q.app = %(app)s and (%(org)s::text is null or r.org = %(org)s)
   group by q.name, 2, m.metric_type) x
-group by 1, 2, 3 order by 3, 2;
+group by 1, 2 order by 3, 2;
 
 -- name: holder
 select min(a.run_id) as run_id from penstock.active a join penstock.units u using (unit_id) join penstock.pipelines q using (pipeline_id)
@@ -81,24 +93,28 @@ select v.pipeline, v.cron, v.timezone, v.next_at, v.last_at, v.last_plan, v.erro
 from penstock.v1_schedules v where v.app = %(app)s and v.next_at <= clock_timestamp() order by v.next_at;
 
 -- name: take_tick
--- Whoever finds the time that it saw is the one.
-update penstock.schedules set last_at = next_at, next_at = %(next_at)s
+-- Whoever finds the time that it saw is the one. If it dies over it, another does it when the lease is over.
+update penstock.schedules set last_at = next_at, next_at = clock_timestamp() + %(lease)s * interval '1 s'
 where app = %(app)s and pipeline = %(pipeline)s and next_at = %(seen)s returning pipeline;
 
 -- name: ticked
-update penstock.schedules set last_plan_id = coalesce(%(plan)s, last_plan_id), error = %(error)s
+update penstock.schedules set last_plan_id = coalesce(%(plan)s, last_plan_id), error = %(error)s,
+  next_at = case when (cron, timezone) = (%(cron)s, %(timezone)s) then %(next_at)s else next_at end
 where app = %(app)s and pipeline = %(pipeline)s;
 
 -- name: take_done
 with d as materialized (
-  select p.plan_id, q.name from penstock.pipelines q join penstock.plans p using (pipeline_id)
-  where q.app = %(app)s and p.state = 'applied' and p.followed_at is null and penstock.plan_done(p.plan_id)
+  select p.plan_id from penstock.pipelines q join penstock.plans p using (pipeline_id)
+  where q.app = %(app)s and q.name = any(%(pipelines)s) and p.state = 'applied' and p.followed_at is null
+    and coalesce(p.following_until < clock_timestamp(), true) and penstock.plan_done(p.plan_id)
   order by p.plan_id limit 1000 for update of p skip locked
-), f as (
-  update penstock.plans p set followed_at = clock_timestamp() from d where p.plan_id = d.plan_id and p.followed_at is null
-  returning d.name
 )
-select distinct name from f order by name;
+update penstock.plans p set following_until = clock_timestamp() + %(lease)s * interval '1 s' from d
+where p.plan_id = d.plan_id
+returning p.plan_id, (select q.name from penstock.pipelines q where q.pipeline_id = p.pipeline_id) as pipeline;
+
+-- name: followed
+update penstock.plans set followed_at = clock_timestamp(), following_until = null where plan_id = any(%(plans)s);
 
 -- name: last_run
 -- Of each pipeline the run at work and the one that ended last: both by an index, however many runs there are.

@@ -13,7 +13,8 @@ comment on table quality_metrics is 'What steps found, as their last attempt tel
 create function record_quality(p json, p_now timestamptz) returns void
 language plpgsql set plan_cache_mode = force_generic_plan as $$
 begin
-  -- The word of the last attempt holds. A unit's call is recorded once, so its attempt is of no interest.
+  -- The word of the last attempt holds, and an empty list is a word. A unit's call is recorded once, so its attempt is
+  -- of no interest.
   delete from quality_metrics m using (
     select i.run, i.step, i.unit from json_to_recordset(p) i(run bigint, lane bigint, fence bigint, step text, unit int,
       quality json)
@@ -22,10 +23,12 @@ begin
   insert into quality_metrics (run_id, step, unit_no, attempt, no, at, metric_type, count, severity, details)
   select i.run, i.step, i.unit, coalesce(i.attempt, 1), q.no, p_now, q.body ->> 'type', (q.body ->> 'count')::bigint,
     q.body ->> 'severity', q.body -> 'details'
-  from json_to_recordset(p) i(run bigint, lane bigint, fence bigint, step text, unit int, attempt smallint, quality json)
+  from (  -- one group may hold an attempt and the next one
+    select distinct on (y.run, y.step, y.unit) y.* from json_to_recordset(p) y(run bigint, lane bigint, fence bigint,
+      step text, unit int, attempt smallint, seq int, quality json)
+    where y.quality is not null order by y.run, y.step, y.unit, y.seq desc) i
   join lanes l on l.lane_id = i.lane and l.run_id = i.run and l.fence = i.fence
-  cross join lateral json_array_elements(i.quality) with ordinality q(body, no)
-  where i.quality is not null;
+  cross join lateral json_array_elements(i.quality) with ordinality q(body, no);
 end $$;
 comment on function record_quality is 'What attempts or calls found, with their record.';
 

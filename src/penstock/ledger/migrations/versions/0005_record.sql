@@ -57,7 +57,7 @@ language plpgsql as $$
 declare
   v_now timestamptz := clock_timestamp();
   v_kinds text[]; v_runs bigint[]; v_lanes bigint[]; v_fences bigint[]; v_refused bigint[];
-  v_events text[]; v_app text; v_begun bigint[] := '{}';
+  v_events text[]; v_app text; v_begun bigint[] := '{}'; v_widths int[] := '{}';
 begin
   select p.events, p.app into v_events, v_app from processes p
     where p.process_id = p_process and p.lost_at is null and p.ended_at is null for key share;
@@ -69,9 +69,6 @@ begin
   if p_attempts is not null then
     return query select 'late', i.run_id, null::bigint, r.fence, json_build_object('state', r.state)
       from record_attempts(p_attempts, v_now) i left join runs r using (run_id);
-  end if;
-  if p_attempts is not null and 'layer.completed' = any (v_events) then
-    perform tell_layers(v_app, p_attempts, v_now);
   end if;
   if p_attempts is not null or p_calls is not null then
     return query select 'time', null::bigint, null::bigint, null::bigint, to_json(extract(epoch from v_now)::float8);
@@ -92,8 +89,12 @@ begin
       perform tell_issues(v_app, p_calls, v_now);
     end if;
   end if;
+  if p_attempts is not null and 'layer.completed' = any (v_events) then  -- after the calls, whose counts it adds up
+    perform tell_layers(v_app, p_attempts, v_now);
+  end if;
   if p_waits is not null then
     select coalesce(array_agg(w.run_id), '{}') into v_runs from record_waits(p_waits) w;
+    v_widths := widths(array(select i.run from json_to_recordset(p_waits) i(run bigint)));
     perform release_costs('{}', (select array_agg(i.run) from json_to_recordset(p_waits) i(run bigint)
       where i.run <> all (v_runs)));
     return query select 'late', i.run_id, null::bigint, r.fence, json_build_object('state', r.state)
@@ -102,6 +103,7 @@ begin
   if p_ends is not null then
     select array_agg(case when e.late then 'late' else 'claim' end), array_agg(e.run_id), array_agg(e.lane_id),
       array_agg(e.fence) into v_kinds, v_runs, v_lanes, v_fences from record_ends(p_process, p_ends) e;
+    v_widths := v_widths || widths(array(select i.run from json_to_recordset(p_ends) i(run bigint)));
     perform release_costs((select array_agg(i.run) from json_to_recordset(p_ends) i(run bigint)
       where not exists (select from unnest(v_kinds, v_runs) e(kind, run) where e.kind = 'late' and e.run = i.run)), '{}');
     v_begun := array(select e.run from unnest(v_kinds, v_runs) e(kind, run) where e.kind = 'claim');
@@ -110,6 +112,9 @@ begin
         case when e.kind = 'late' then json_build_object('state', r.state) else describe(e.run) end
       from unnest(v_kinds, v_runs, v_lanes, v_fences) e(kind, run, lane, fence) left join runs r on r.run_id = e.run
       where e.run <> all (v_refused);
+  end if;
+  if widen(v_widths) > 0 then  -- before the claim, which may take them
+    perform pg_notify('penstock', 'work');
   end if;
   if p_k > 0 then
     select array_agg(c.run_id), array_agg(c.lane_id), array_agg(c.fence) into v_runs, v_lanes, v_fences
