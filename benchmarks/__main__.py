@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import aegis_quality, aegis_reports, claims, cold_start, load, loading, plans, throughput
+from benchmarks import aegis_quality, aegis_reports, claims, cold_start, executions, load, loading, plans, throughput
 from benchmarks.figures import Figure, show, write
 from benchmarks.server import facts, server
 
@@ -15,6 +15,7 @@ BENCHMARKS: dict[str, Callable[..., list[Figure]]] = {
     "throughput": throughput.measure,
     "claims": claims.measure,
     "plans": plans.measure,
+    "executions": executions.measure,
     "cold_start": cold_start.measure,
     "loading": loading.measure,
 }

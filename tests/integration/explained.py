@@ -23,6 +23,7 @@ SMALL = frozenset(
         "notice_targets",
         "event_logs",
         "event_readers",
+        "schedules",
     }
 )
 """Tables that stay small however long a ledger is used; every other one must be read by an index."""

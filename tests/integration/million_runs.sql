@@ -8,21 +8,24 @@ do $$
 declare t text;
 begin
   foreach t in array array['lanes', 'units', 'runs', 'run_units', 'active', 'attempts', 'calls', 'logs', 'onces', 'outbox',
-      'events', 'notices', 'plan_items'] loop
+      'events', 'notices', 'plan_items', 'quality_metrics'] loop
     execute format('alter table %I set unlogged', t);
   end loop;
 end $$;
 
 insert into spaces (app, name) select 'big', 's' || i from generate_series(1, 3) i;
 insert into pipelines (app, name, space_id) select 'big', 'p' || i, i from generate_series(1, 3) i;
+insert into pipelines (app, name, space_id) select 'small', 's' || i, 1 from generate_series(1, 3) i;
+update pipelines set org_field = 'org', instance_field = 'feed' where pipeline_id = 2;
 insert into shapes (pipeline_id, hash, body)
   select i, 'h', '{"steps": [{"name": "a"}, {"name": "b"}, {"name": "c"}]}' from generate_series(1, 3) i;
 insert into plans (pipeline_id, shape_id, state, definition, created_at, applied_at, runs)
   select (i - 1) % 3 + 1, (i - 1) % 3 + 1, 'applied', 'd', now(), now(), 25000 from generate_series(1, 120) i;
 insert into processes (app, name, host, pid, lease_until, ended_at)
   select 'big', 'local', 'elsewhere', i, now() - interval '1 day', now() - interval '1 day' from generate_series(1, 200) i;
-insert into processes (app, name, host, pid, lease_until)
-  select 'big', 'local', 'here', i, now() + interval '1 hour' from generate_series(1, 2) i;
+insert into processes (app, name, host, pid, lease_until, events)
+  select 'big', 'local', 'here', i, now() + interval '1 hour', array['execution.started', 'execution.completed',
+    'execution.failed', 'layer.completed', 'quality.issue_detected'] from generate_series(1, 2) i;
 
 -- Of the live runs, by number: 64 running, 200 waiting in their lanes, 5,000 scheduled for later, 100 due again.
 create temporary table seeds on commit drop as
@@ -46,10 +49,11 @@ insert into units (unit_id, pipeline_id, key, unit, verdict, completed_at, rev) 
     '{"n":' || i || '}', json_build_object('n', i), case when i % 20 = 0 then 'failed' else 'completed' end, now(), 1
   from generate_series(1, 600000) i;
 insert into runs (run_id, pipeline_id, plan_id, shape_id, lane_id, state, process_id, fence, claims, not_before, created_at,
-    started_at, finished_at, failed_at, error_class) overriding system value
+    started_at, finished_at, failed_at, error_class, org, instance) overriding system value
   select i, pipeline, plan, pipeline, lane, state, case when j <= 64 then 201 end, case when j <= 264 then 1 end,
     (j <= 264)::int, due, made, case when j <= 264 then made end, case when j <= 0 then made + interval '1 s' end,
-    case when state in ('failed', 'partial') then made end, case when state in ('failed', 'partial') then 'network' end
+    case when state in ('failed', 'partial') then made end, case when state in ('failed', 'partial') then 'network' end,
+    case when pipeline = 2 then (lane % 10)::text end, case when pipeline = 2 then 'feed ' || lane % 200 end
   from seeds order by i;
 insert into run_units (run_id, unit_no, unit_id, reason, rev) select i, 0, unit, 'missing', 0 from seeds order by i;
 insert into active (lane_id, rank, run_id, unit_id, held)
@@ -98,6 +102,17 @@ insert into quota_draws (quota_id, scope, starts_at, run_id, process_id, step, a
     'a', 1, case when s.i % 1000 > 0 then 1 end, case when s.i % 1000 > 0 then now() end
   from seeds s cross join generate_series(1, 2) q where s.i > 700000 and s.j <= 264 order by s.i;
 insert into run_costs (run_id, quota_id, amount) select i, 1, 1 from seeds where j > 0 order by i;
+insert into quality_metrics (run_id, step, attempt, no, at, metric_type, count, severity)
+  select i, 'a', 1, m, made, (array['total_records', 'valid_records', 'missing_fields'])[m], 10, 'warning'
+  from seeds cross join generate_series(1, 3) m where i > 800000 and j <= 64 order by i;
+-- A plan of 70 at once: runs at work take its room, and idle lanes sleep for it.
+insert into quotas (app, name, amount, plan_id) values ('big', 'plan:118', 70, 118);
+insert into quota_windows (quota_id, starts_at, ends_at, reserved) values (3, '-infinity', 'infinity', 64);
+insert into run_costs (run_id, quota_id, amount, reserved, starts_at)
+  select i, 3, 1, 1, '-infinity' from seeds where j between 1 and 64;
+update lanes set width = 3, next_at = now() + interval '1 min' where run_id is null and lane_id > 15000 and lane_id <= 18000;
+update plans set followed_at = now() where plan_id < 100;
+insert into schedules (app, pipeline, cron, timezone, next_at) select 'big', 'p' || i, '* * * * *', 'UTC', now() from generate_series(1, 3) i;
 update plans set quotas = '{1}' where plan_id = 121;
 update plan_items set costs = '{1}' where plan_id = 121;
 select setval(pg_get_serial_sequence('penstock.' || t, c), 2000000)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from psycopg.rows import dict_row
 
 from conftest import created
 from penstock.ledger.encoding import attempt_json, call_json, document, end_json, wait_json
@@ -82,10 +83,19 @@ WAITS = [
     for place, hold in enumerate(HELD)
 ]
 
+ROLES = {"org": None, "instance": None, "instance_name": None}
+APPLIED: dict[str, Any] = {"shape": 1, "triggered_by": "manual", "engine": "local", "copy_from": None}
+LATER = datetime(2100, 1, 1, tzinfo=UTC)
+SCHEDULES = f'[{{"pipeline": "p1", "cron": "0 6 * * *", "timezone": "UTC", "next_at": "{LATER.isoformat()}"}}]'
+NOTHING_NAMED: dict[str, Any] = {"pipeline": None, "org": None, "triggered_by": None, "ids": None, "before": None, "limit": 20}
+FOUND = '[{"type":"total_records","count":9,"severity":"info"},{"type":"gap","count":1,"severity":"error"}]'
+
+MEASURED = document([attempt_json(replace(attempt, quality=FOUND)) for attempt in DONE])
+
 # Query → how many rows of large tables it may fetch, and with which values. Several sets of values: several cases.
 HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
     "work.renew": [(0, {"process": MINE, "lease": 30.0})],
-    "work.open_process": [(0, {"app": "big", "name": "local", "host": "here", "pid": 1, "lease": 30.0})],
+    "work.open_process": [(0, {"app": "big", "name": "local", "host": "here", "pid": 1, "lease": 30.0, "events": ["execution.started"]})],
     "work.close_process": [(0, {"process": MINE})],
     "work.neighbours": [(0, {"host": "here", "process": MINE, "lease": 30.0})],
     "work.take_over": [(0, {"dead": []}), (64 * 8, {"dead": [MINE]})],
@@ -98,10 +108,11 @@ HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
     "work.record": [
         (24, record(k=1)),  # what is claimed has costs, which are reserved
         (64 * 16, record(k=64)),
-        (64 * 4, record(attempts=ATTEMPTS)),
+        (64 * 12, record(attempts=ATTEMPTS)),
+        (64 * 16, record(attempts=MEASURED)),
         (64 * 4, record(calls=CALLS)),
-        (64 * 16, record(waits=document([wait_json(wait) for wait in WAITS]))),
-        (64 * 40, record(attempts=ATTEMPTS, ends=document([end_json(ended(hold), "big") for hold in HELD]), k=64)),
+        (64 * 20, record(waits=document([wait_json(wait) for wait in WAITS]))),
+        (64 * 52, record(attempts=ATTEMPTS, ends=document([end_json(ended(hold), "big") for hold in HELD]), k=64)),
         (64, record(ends=document([end_json(FOLLOWED, "big")]))),
     ],
     "work.record_step": [(8, {"process": MINE, "attempts": document([attempt_json(DONE[0])]), "calls": None})],
@@ -147,7 +158,7 @@ HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
     "reading.quotas": [(3_000, {"app": "big"})],  # draws that their processes left open, and the present windows
     "reading.unit": [(3, {"app": "big", "pipeline": "p1", "key": '{"n":5}'})],
     "reading.logs": [(1, {"run": 900_000, "after": 0, "limit": 1000})],
-    "plans.ensure_pipeline": [(0, {"app": "big", "space": "s1", "pipeline": "p1"})],
+    "plans.ensure_pipeline": [(0, {"app": "big", "space": "s1", "pipeline": "p1", **ROLES})],
     "plans.ensure_shape": [(0, {"pipeline": 1, "hash": "h", "body": "{}"})],
     "plans.insert_plan": [
         (
@@ -160,6 +171,7 @@ HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
                 "forced": False,
                 "triggered_by": "manual",
                 "quotas": None,
+                "of": None,
             },
         )
     ],
@@ -168,7 +180,8 @@ HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
     "plans.plan": [(0, {"plan": 121})],
     "plans.gaps": [(1000, {"plan": 121, "after": 20_000, "limit": 1000})],
     "plans.apply": [  # it may come by all that is live, however few units the plan has
-        (100_000, {"plan": 122, "shape": 1, "triggered_by": "manual", "engine": "local", "copy_from": None}),
+        (100_000, {"plan": 122, **APPLIED, "parallel": None}),
+        (100_000, {"plan": 122, **APPLIED, "parallel": 4}),
     ],
     "plans.discard": [(200, {"plan": 122})],
     "pruning.pipelines": [(0, {"pipeline": "p1"})],
@@ -176,8 +189,8 @@ HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
         (2_000 * 6, prune()),
         (2_000 * 6, prune(after=400_000, pipeline=1)),
         (2_000 * 4, prune(dry_run=True)),
-        (2_000 * 14, prune(after=850_000)),
-        (2_000 * 8, prune(after=899_000)),  # half of them are live
+        (2_000 * 17, prune(after=850_000)),
+        (2_000 * 10, prune(after=899_000)),  # half of them are live
     ],
     "pruning.plans": [(20_000, prune(live=[118, 119, 120])), (20_000, prune(live=[], pipeline=1))],
     "pruning.gaps": [(60_000, prune(limit=10_000)), (60_000, prune(dry_run=True))],
@@ -222,6 +235,34 @@ HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
     "notices.refused": [(0, {"app": "big", "target": "mail", "error": "e", "wait": 30.0})],
     "notices.let_target_go": [(0, {"app": "big", "target": "mail"})],
     "notices.drop_target": [(0, {"app": "big", "target": "mail"})],
+    "service.bounds": [(100, {"since": LATER, "until": datetime.now(UTC) - timedelta(days=5), "slack": 600})],
+    "service.layers": [(50 * 12, {"runs": list(range(RUNNING - 50, RUNNING))})],
+    "service.pipeline_of": [(0, {"app": "big", "public": BATCH})],
+    "service.skip": [(110, {"plan": 122, "triggered_by": "api", "org": None, "instance": "feed 7"})],
+    "service.first_run": [(1, {"plan": 7})],
+    "service.set_schedules": [(0, {"app": "big", "schedules": SCHEDULES})],
+    "service.schedules": [(0, {"app": "big"})],
+    "service.due": [(0, {"app": "big"})],
+    "service.take_tick": [(0, {"app": "big", "pipeline": "p1", "seen": LATER, "lease": 300.0})],
+    "service.ticked": [
+        (
+            0,
+            {
+                "app": "big",
+                "pipeline": "p1",
+                "cron": "* * * * *",
+                "timezone": "UTC",
+                "next_at": LATER,
+                "plan": 1,
+                "error": None,
+            },
+        )
+    ],
+    "service.take_done": [  # of plans that nobody has followed: what is live stands at a plan's end
+        (80_000, {"app": "big", "pipelines": ["p1"], "lease": 300.0}),
+        (0, {"app": "big", "pipelines": [], "lease": 300.0}),
+    ],
+    "service.followed": [(0, {"plans": [1, 2, 3]})],
     "watching.now": [(0, {})],
     "watching.pipelines": [(3 * (2_000 + 10_001), {})],
     "watching.queue": [(2 * 10_001, {})],
@@ -243,6 +284,24 @@ COLD: dict[str, tuple[str, set[str], dict[str, Any] | None]] = {
         {"app": "big"},
     ),
     "reading.runs": ("composed for each question: see test_lists_of_runs", set(), None),
+    "service.executions": ("composed for each question: see test_lists_of_executions", set(), None),
+    "service.of_pipelines": ("a part of it", set(), None),
+    "service.of_runs": ("a part of it", set(), None),
+    "service.plans": (
+        "counts the runs of each plan of a page, when somebody looks at backfills",
+        set(),
+        {"app": "big", **NOTHING_NAMED},
+    ),
+    "service.quality": (
+        "adds up what was found in a day",
+        set(),
+        {"app": "big", "org": None, "since": datetime.now(UTC) - timedelta(days=1, hours=4)},
+    ),
+    "service.holder": (
+        "goes through what is live, when a trigger found nothing to do",
+        {"active"},
+        {"app": "big", "pipeline": "p1", "where": '{"n": 5}', "keys": None, "day": None, "first": None, "last": None},
+    ),
     "reading.tally": ("counts the runs of one plan, once when it was carried out", set(), {"plan": 1}),
     "reading.followed_up": ("goes through the runs of one plan, once when it was carried out", set(), {"plan": 118}),
     "reading.health": ("counts what is live, when somebody asks", {"active", "lanes", "outbox"}, {"app": "big"}),
@@ -298,6 +357,7 @@ TOPICS = (
     "notices",
     "watching",
     "pruning",
+    "service",
 )
 
 # Question → how many rows of large tables it may read; all ask for 50 runs.
@@ -322,6 +382,29 @@ RUNS: dict[str, tuple[int, dict[str, Any]]] = {
     "waiting": (800, {"states": ["waiting"]}),
     "crashed": (800, {"states": ["crashed"]}),
 }
+EXECUTIONS: dict[str, tuple[int, dict[str, Any]]] = {
+    "newest": (600, {}),
+    "next page": (600, {"before": RunId(400_000)}),
+    "of an instance": (400, {"instance": "feed 7"}),
+    "of an instance, next page": (400, {"instance": "feed 7", "before": RunId(400_000)}),
+    "of an organization": (400, {"org": "3"}),
+    "failed of an organization": (4_000, {"org": "3", "states": ["failed", "cancelled"]}),
+    "of a pipeline": (400, {"pipeline": "p2"}),
+    "by id": (16, {"ids": [RunId(ENDED)], "org": "3"}),
+    "failed": (600, {"states": ["failed", "cancelled"]}),
+    "failed of a pipeline": (400, {"pipeline": "p3", "states": ["failed", "cancelled"]}),
+    "running": (600, {"states": ["running", "waiting"]}),
+    "completed": (110_000, {"states": ["completed", "partial", "skipped"]}),  # it comes by all that is live and newer
+    "until": (3_000, {"until": timedelta(days=7)}),
+    "failed until": (600, {"until": timedelta(days=7), "states": ["failed", "cancelled"]}),
+    "failed since": (8_000, {"since": timedelta(days=1, hours=5), "states": ["failed", "cancelled"]}),
+    "a day": (3_000, {"since": timedelta(days=7), "until": timedelta(days=6)}),
+    "a day without any": (2_000, {"since": timedelta(days=-9), "until": timedelta(days=-10)}),
+    "completed in a day of an instance": (
+        2_000,
+        {"since": timedelta(days=7), "until": timedelta(days=6), "instance": "feed 7", "states": ["completed"]},
+    ),
+}
 LISTS_OF_LIVE: dict[str, dict[str, Any]] = {
     "scheduled": {"pipeline": "p1", "states": ["scheduled"]},
     "scheduled of a plan": {"plan": PlanId(118), "states": ["scheduled"]},
@@ -339,28 +422,35 @@ FEW = 3_000
 class Asked(PostgresLedger):
     """Keeps the statement that it would have sent."""
 
-    def __init__(self) -> None:
+    def __init__(self, connection: psycopg.Connection[Any] | None = None) -> None:
         super().__init__("postgresql://nowhere")
         self.statement, self.binds = b"", dict[str, Any]()
+        self._connection = connection
 
     async def rows(self, sql: bytes, **binds: Any) -> list[dict[str, Any]]:
+        if sql == load("service")["bounds"]:  # what it says goes into the statement
+            assert self._connection is not None
+            with self._connection.transaction(), self._connection.cursor(row_factory=dict_row) as cursor:
+                return cursor.execute(sql, binds).fetchall()
         self.statement, self.binds = sql, binds
         return []
 
 
-def asked(given: dict[str, Any], newest: datetime) -> tuple[str, dict[str, Any]]:
-    """The statement and values with which the ledger asks for runs; `since` counts back from the newest."""
-    ledger = Asked()
-    since = {"since": newest - given["since"]} if "since" in given else {}
-    asyncio.run(ledger.runs(app="big", limit=50, **{**given, **since}))
+def asked(
+    given: dict[str, Any], newest: datetime, what: str = "runs", connection: psycopg.Connection[Any] | None = None
+) -> tuple[str, dict[str, Any]]:
+    """The statement and values with which the ledger asks for runs; times count back from the newest."""
+    ledger = Asked(connection)
+    times = {name: newest - given[name] for name in ("since", "until") if name in given}
+    asyncio.run(getattr(ledger, what)(app="big", limit=50, **{**given, **times}))
     return ledger.statement.decode(), ledger.binds
 
 
-def check(work: Work, reads: int) -> None:
+def check(work: Work, reads: int, few: int = FEW) -> None:
     """Reads by an index, no more than it may, and sorts no more than it returns."""
     assert work.scanned == frozenset(), work.plan
     assert work.read <= reads, work.plan
-    assert work.sorted <= max(work.returned, FEW), work.plan
+    assert work.sorted <= max(work.returned, few), work.plan
 
 
 def test_every_query_is_hot_or_has_its_reason() -> None:
@@ -390,6 +480,13 @@ def test_hot_queries(
 def test_lists_of_runs(ledger: psycopg.Connection[Any], newest: datetime, question: str, *, often: bool) -> None:
     reads, given = RUNS[question]
     check(work_of(ledger, *asked(given, newest), often=often), reads)
+
+
+@pytest.mark.parametrize("often", [False, True], ids=["first", "often"])
+@pytest.mark.parametrize("question", EXECUTIONS)
+def test_lists_of_executions(ledger: psycopg.Connection[Any], newest: datetime, question: str, *, often: bool) -> None:
+    reads, given = EXECUTIONS[question]
+    check(work_of(ledger, *asked(given, newest, "executions", ledger), often=often), reads, few=max(FEW, reads))
 
 
 @pytest.mark.parametrize("question", LISTS_OF_LIVE)

@@ -192,7 +192,7 @@ class Plans:
             plan=plan,
             shape=plan.shape,
             lane=min(lanes, key=lambda lane: lane.id),
-            rank=min(item.rank for item, _ in items),
+            rank=min(9, min(item.rank for item, _ in items) + (plan.parallel is not None)),  # it lets others go first
             units={no: RunUnit(no, unit, item.source_version, item.reason) for no, (item, unit) in enumerate(items)},
             created_at=tables.clock(),
             held=held,
@@ -217,7 +217,8 @@ class Plans:
         now = tables.clock()
         for place, (number, rank) in enumerate(rank_of.items(), 1):
             lane = tables.lanes[number]
-            if lane.run is None and lane.next_at is None:
+            if lane.run is None and (lane.next_at is None or lane.narrow is not None):
+                lane.narrow = None
                 tables.due(lane, now - (10 - rank) * 60.0 + place * 1e-6)
 
     def _copy(self, old: Run, new: Run) -> None:

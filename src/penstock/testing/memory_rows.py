@@ -59,6 +59,8 @@ class Lane:
     run: RunId | None = None
     process: ProcessId | None = None
     fence: int = 0
+    narrow: PlanId | None = None
+    """The plan that has no room for the first run; the lane sleeps."""
     heads: list[tuple[int, RunId]] = field(default_factory=list[tuple[int, RunId]])
     """Scheduled runs by rank, then number; those that are held or over are passed by."""
 
@@ -286,8 +288,18 @@ class Tables:
 
     def wake(self, lane: Lane, rank: int = 5) -> None:
         """There is work for this lane; while a run holds it, that run's end looks."""
-        if lane.run is None and lane.next_at is None:
+        if lane.run is None and (lane.next_at is None or lane.narrow is not None):
+            lane.narrow = None
             self.due(lane, self.clock() - credit(rank))
+
+    def make_room(self, plan: Plan) -> None:
+        """Lanes that sleep for the plan may be claimed, as many as it has room for."""
+        if plan.parallel is None:
+            return
+        asleep = [lane for lane in self.lanes.values() if lane.narrow == plan.id and lane.run is None]
+        room = max(0, plan.parallel - sum(self.runs[number].state == "running" for number in plan.runs))
+        for lane in sorted(asleep, key=lambda lane: lane.next_at or 0.0)[:room]:
+            self.wake(lane, 6)
 
     def public(self, kind: int, number: int) -> UUID:
         """The public id of a run or plan."""

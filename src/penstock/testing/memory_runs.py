@@ -61,7 +61,9 @@ class Movement:
 
     def _admitted(self, process: ProcessId, lane: Lane, run: Run) -> Claimed | None:
         """Claim the run, unless it does not fit its quota: then it is scheduled for when it may."""
-        until = self._too_wide(run) or self.budgets.admit(run)
+        if self._too_wide(run):
+            return self._put_aside(lane, run)
+        until = self.budgets.admit(run)
         if until is None:
             return self._take(process, lane, run)
         run.state, run.process, run.held = "scheduled", None, True
@@ -71,14 +73,21 @@ class Movement:
         self.tables.due(lane, self.tables.clock() - credit(5))
         return None
 
-    def _too_wide(self, run: Run) -> float | None:
-        """When to look again, for a run whose plan has as many at work as it may."""
+    def _too_wide(self, run: Run) -> bool:
+        """Whether its plan has as many runs at work as it may."""
         if run.plan.parallel is None or run.cancel_requested:
-            return None
+            return False
         others = (self.tables.runs[number] for number in run.plan.runs if number != run.id)
-        if sum(other.state == "running" for other in others) < run.plan.parallel:
-            return None
-        return self.tables.clock() + 1.0
+        return sum(other.state == "running" for other in others) >= run.plan.parallel
+
+    def _put_aside(self, lane: Lane, run: Run) -> None:
+        """It stays first in its lane, and the lane sleeps until there is room, or for a while."""
+        run.state, run.process, run.not_before, run.wait_reason = "scheduled", None, None, "quota"
+        self.tables.offer(run)
+        lane.run = lane.process = None
+        lane.fence += 2
+        lane.narrow = run.plan.id
+        self.tables.due(lane, self.tables.clock() + min(600.0, 5.0 + len(run.plan.runs) * 0.01))
 
     def _take(self, process: ProcessId, lane: Lane, run: Run) -> Claimed:
         run.state, run.process, run.wait_reason, run.not_before = "running", process, None, None
@@ -175,6 +184,7 @@ class Movement:
             else:
                 run.held = True
             self.tables.due(lane, self.tables.clock() - credit(5))
+        self.tables.make_room(run.plan)
 
     def end(self, process: ProcessId, run: Run, record: EndRecord, app: str) -> Claimed | None:
         """Units are free and remembered, the lane is free or goes over to its next run."""
@@ -202,6 +212,7 @@ class Movement:
             lane.next_at = None
             if head is not None:
                 tables.due(lane, now - credit(head.rank))
+        tables.make_room(run.plan)
         return claimed
 
     def _remember(self, run: Run, part: RunUnit, end: UnitEnd) -> None:
@@ -254,6 +265,9 @@ class Movement:
                 run.not_before = run.wait_reason = None
                 self.tables.offer(run)
                 self.tables.wake(run.lane)
+        for plan in {run.plan.id: run.plan for run in self.tables.active.values()}.values():
+            if plan.pipeline.space in spaces:
+                self.tables.make_room(plan)
 
     def next_due(self, spaces: Collection[tuple[str, str]]) -> float | None:
         """Seconds until the next of these runs is due."""

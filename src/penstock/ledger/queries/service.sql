@@ -9,11 +9,17 @@ from penstock.v1_runs v join penstock.pipelines q on q.app = v.app and q.name = 
 where v.number in (/* found */)
 order by v.number desc;
 
+-- name: bounds
+select penstock.runs_at(%(since)s::timestamptz - %(slack)s * interval '1 s') as low,
+  penstock.runs_at(%(until)s::timestamptz + %(slack)s * interval '1 s') as high;
+
 -- name: of_pipelines
--- The newest of each pipeline, and of these the newest: several apps may share a ledger.
+-- The newest of each pipeline, and of these the newest: several apps may share a ledger. A range, not "=": then no index
+-- of all runs seems to give the order that those of a pipeline give.
 select y.run_id from penstock.pipelines q cross join lateral (
-  select r.run_id from penstock.runs r where r.pipeline_id = q.pipeline_id and /* conditions */
-  order by r.run_id desc limit %(limit)s) y
+  select r.run_id from penstock.runs r
+  where r.pipeline_id >= q.pipeline_id and r.pipeline_id <= q.pipeline_id and /* conditions */
+  order by r.pipeline_id, r.run_id desc limit %(limit)s) y
 where q.app = %(app)s and (%(pipeline)s::text is null or q.name = %(pipeline)s) order by y.run_id desc limit %(limit)s;
 
 -- name: of_runs
@@ -21,7 +27,7 @@ where q.app = %(app)s and (%(pipeline)s::text is null or q.name = %(pipeline)s) 
 select r.run_id from penstock.runs r where r.pipeline_id in (
     select q.pipeline_id from penstock.pipelines q
     where q.app = %(app)s and (%(pipeline)s::text is null or q.name = %(pipeline)s))
-  and /* conditions */ order by r.run_id desc limit %(limit)s;
+  and /* conditions */ order by /* order */ r.run_id desc limit %(limit)s;
 
 -- name: layers
 select s.run_number as run, s.step, s.state, coalesce(s.attempts, 0) as attempts, s.seconds, s.output, s.error,
@@ -61,8 +67,11 @@ from (
 group by 1, 2 order by 3, 2;
 
 -- name: holder
-select min(a.run_id) as run_id from penstock.active a join penstock.units u using (unit_id) join penstock.pipelines q using (pipeline_id)
-where q.app = %(app)s and q.name = %(pipeline)s and u.unit::jsonb @> %(where)s::jsonb
+-- From what is live, which is little beside the units that there are.
+select min(a.run_id) as run_id from penstock.active a cross join lateral (
+  select y.pipeline_id, y.key, y.unit from penstock.units y where y.unit_id = a.unit_id offset 0) u
+where u.pipeline_id = (select q.pipeline_id from penstock.pipelines q where q.app = %(app)s and q.name = %(pipeline)s)
+  and u.unit::jsonb @> %(where)s::jsonb
   and (%(keys)s::text[] is null or u.key = any(%(keys)s))
   and (%(day)s::text is null or ((%(first)s::date is null or (u.unit ->> %(day)s)::timestamptz::date >= %(first)s::date)
     and (%(last)s::date is null or (u.unit ->> %(day)s)::timestamptz::date <= %(last)s::date)));

@@ -14,6 +14,7 @@ from penstock.testing.contracts.ledger_reading import ReadingContract
 from penstock.testing.contracts.ledger_steering import SteeringContract
 from penstock.testing.contracts.ledger_verdicts import VerdictContract
 from penstock.testing.contracts.ledger_waits import WaitContract
+from penstock.testing.contracts.ledger_widths import WidthContract
 
 
 class LedgerContract(
@@ -29,6 +30,7 @@ class LedgerContract(
     QuotaContract,
     ReadingContract,
     OverrideContract,
+    WidthContract,
 ):
     """What `ports.ledger` promises, one test a promise.
 
