@@ -87,7 +87,14 @@ ROLES = {"org": None, "instance": None, "instance_name": None}
 APPLIED: dict[str, Any] = {"shape": 1, "triggered_by": "manual", "engine": "local", "copy_from": None}
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
 SCHEDULES = f'[{{"pipeline": "p1", "cron": "0 6 * * *", "timezone": "UTC", "next_at": "{LATER.isoformat()}"}}]'
-NOTHING_NAMED: dict[str, Any] = {"pipeline": None, "org": None, "triggered_by": None, "ids": None, "before": None, "limit": 20}
+NOTHING_NAMED: dict[str, Any] = {
+    "pipeline": None,
+    "org": None,
+    "triggered_by": None,
+    "ids": None,
+    "before": None,
+    "limit": 20,
+}
 FOUND = '[{"type":"total_records","count":9,"severity":"info"},{"type":"gap","count":1,"severity":"error"}]'
 
 MEASURED = document([attempt_json(replace(attempt, quality=FOUND)) for attempt in DONE])
@@ -95,7 +102,9 @@ MEASURED = document([attempt_json(replace(attempt, quality=FOUND)) for attempt i
 # Query → how many rows of large tables it may fetch, and with which values. Several sets of values: several cases.
 HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
     "work.renew": [(0, {"process": MINE, "lease": 30.0})],
-    "work.open_process": [(0, {"app": "big", "name": "local", "host": "here", "pid": 1, "lease": 30.0, "events": ["execution.started"]})],
+    "work.open_process": [
+        (0, {"app": "big", "name": "local", "host": "here", "pid": 1, "lease": 30.0, "events": ["execution.started"]})
+    ],
     "work.close_process": [(0, {"process": MINE})],
     "work.neighbours": [(0, {"host": "here", "process": MINE, "lease": 30.0})],
     "work.take_over": [(0, {"dead": []}), (64 * 8, {"dead": [MINE]})],
@@ -441,7 +450,7 @@ def asked(
 ) -> tuple[str, dict[str, Any]]:
     """The statement and values with which the ledger asks for runs; times count back from the newest."""
     ledger = Asked(connection)
-    times = {name: newest - given[name] for name in ("since", "until") if name in given}
+    times: dict[str, Any] = {name: newest - given[name] for name in ("since", "until") if name in given}
     asyncio.run(getattr(ledger, what)(app="big", limit=50, **{**given, **times}))
     return ledger.statement.decode(), ledger.binds
 

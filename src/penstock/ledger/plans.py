@@ -58,7 +58,7 @@ class Plans(Connected):
                     forced=query.forced,
                     triggered_by=query.triggered_by,
                     quotas=quotas or None,
-                    of=None if org is None or org not in query.where else str(query.where[org]),
+                    of=query.org,
                 )
                 summary = await self._find(connection, query, pipeline, int(plan["plan_id"]))
                 if query.costs:

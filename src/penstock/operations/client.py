@@ -53,6 +53,8 @@ class Client:
         end: date | None = None,
         force: bool = False,
         params: object = None,
+        one_run: bool = False,
+        priority: int | None = None,
         triggered_by: str = "manual",
     ) -> Plan[U]:
         """What would run, and what would not and why. Stored; nothing runs.
@@ -65,6 +67,8 @@ class Client:
             end: The last day.
             force: What exists is a gap too, of reason `forced`, and nothing is remembered.
             params: What a trigger says: the pipeline's params class, or a mapping.
+            one_run: All units in one run, whatever the pipeline's batch is.
+            priority: From -4 to 5, higher first; that of the units by default.
             triggered_by: Kept with the plan.
 
         Raises:
@@ -73,12 +77,11 @@ class Client:
         """
         ask = Ask(
             units=None if units is None else list(units), where=where, start=start, end=end, force=force,
-            params=params, triggered_by=triggered_by,
+            params=params, one_run=one_run, priority=priority, triggered_by=triggered_by,
         )  # fmt: skip
-        return await self.planned(pipeline, ask)
+        return await self._plan(pipeline, ask)
 
-    async def planned(self, pipeline: Pipeline[Any], ask: Ask) -> Plan[Any]:
-        """What was asked for, planned and stored; `plan` says what can go wrong."""
+    async def _plan(self, pipeline: Pipeline[Any], ask: Ask) -> Plan[Any]:
         shape = await self.overrides.shape(pipeline)
         query = await plan_query(self._registry.name, pipeline, ask, self._call, datetime.now(UTC), shape=shape)
         return public_plan(await self._ledger.plan(query), self._lanes)
@@ -157,11 +160,11 @@ class Client:
             units=None if units is None else list(units), where=where, start=start, end=end, force=force,
             params=params, triggered_by=triggered_by,
         )  # fmt: skip
-        plan = await self.planned(pipeline, ask)
+        plan = await self._plan(pipeline, ask)
         try:
             return await self.apply(plan, lanes=lanes, on_event=on_event, triggered_by=triggered_by)
         except PlanStale:  # a quota's window ended in between
-            plan = await self.planned(pipeline, ask)
+            plan = await self._plan(pipeline, ask)
             return await self.apply(plan, lanes=lanes, on_event=on_event, triggered_by=triggered_by)
 
     async def start(
@@ -187,7 +190,7 @@ class Client:
             units=None if units is None else list(units), where=where, start=start, end=end, force=force,
             params=params, triggered_by=triggered_by,
         )  # fmt: skip
-        plan = await self.planned(pipeline, ask)
+        plan = await self._plan(pipeline, ask)
         return await self.show_plan(await self.begin(plan, triggered_by, parallel))
 
     async def work(
@@ -316,7 +319,7 @@ class Client:
             raise Conflict(msg)
         await self._ledger.forget(self._registry.name, pipeline.name, [pipeline.units.key_text(u) for u in units])
         ask = Ask(units=units, force=True, triggered_by="retry", one_run=True, priority=TOP)
-        plan = await self.planned(pipeline, ask)
+        plan = await self._plan(pipeline, ask)
         await self._ledger.apply(PlanId(plan.number), triggered_by="retry", copy_from=stored.id)
         return await self.show_plan(plan.number)
 

@@ -65,6 +65,7 @@ async def plan_query(
     """
     shape = shape or shape_of(pipeline)
     where = _where(pipeline, ask.where or {})
+    org = where.get(pipeline.org) if pipeline.org is not None else None
     gaps = pipeline.gaps
     wanted: str | Sequence[ListedUnit]
     existing, binds, keys = None, dict[str, Any](), None
@@ -106,6 +107,7 @@ async def plan_query(
         wanted_name=wanted_name,
         unit_name=pipeline.unit.__name__,
         roles=(pipeline.org, pipeline.instance, pipeline.instance_name),
+        org=None if org is None else str(pipeline.units.dumped(pipeline.org or "", org)),
         costs=tuple(unit_costs(pipeline.name, pipeline.units, pipeline.cost)),
     )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,11 +12,11 @@ from uuid import UUID
 from penstock.definition.pipeline import Pipeline
 from penstock.definition.registry import Registry
 from penstock.model.attempt import PlanId, RunId
-from penstock.model.errors import InvalidData, NotFound
+from penstock.model.errors import Conflict, InvalidData, NotFound
 from penstock.model.results import Plan
 from penstock.operations.client import Client
 from penstock.operations.executions import Status, status_of
-from penstock.operations.planning import TOP, Ask
+from penstock.operations.planning import TOP
 from penstock.ports.service import ServiceLedger
 
 
@@ -28,6 +29,17 @@ class Triggered:
     estimated_start: datetime
     state: str
     plan: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a trigger is about."""
+
+    where: Mapping[str, object]
+    start: date | None
+    end: date | None
+    force: bool
+    params: object
 
 
 class Triggers:
@@ -101,21 +113,13 @@ class Triggers:
         Raises:
             NotFound: There is no such unit at all.
             InvalidData: The units are of several lanes, so that no one run may have them: ask for a backfill.
+            Conflict: Its quotas have no room for it now.
         """
         chosen = self.bounded(pipeline, where, org)
-        ask = Ask(
-            where=chosen,
-            start=start,
-            end=end,
-            force=force,
-            params=params,
-            triggered_by=triggered_by,
-            one_run=True,
-            priority=TOP,
-        )
-        plan = await self._client.planned(pipeline, ask)
+        ask = Asked(where=chosen, start=start, end=end, force=force, params=params)
+        plan = await self._plan(pipeline, ask, triggered_by=triggered_by)
         if sum(plan.counts.values()) == 0:
-            return await self._nothing(pipeline, plan, ask)
+            return await self._nothing(pipeline, plan, ask, triggered_by)
         if pipeline.lane is not None and plan.lanes > 1:
             await self._ledger.discard(PlanId(plan.number))
             msg = (
@@ -123,10 +127,15 @@ class Triggers:
                 f"the units of one lane. Narrow it, or ask for a backfill, which makes a run for each."
             )
             raise InvalidData(msg)
+        if plan.deferred and not plan.admitted:
+            await self._ledger.discard(PlanId(plan.number))
+            quotas = ", ".join(sorted({one.quota for one in plan.deferred}))
+            msg = f"What these units of {pipeline.name} may cost does not fit {quotas} now; see penstock quotas."
+            raise Conflict(msg)
         await self._ledger.apply(PlanId(plan.number), triggered_by=triggered_by)
         run = await self._ledger.first_run(PlanId(plan.number))
         if run is None:  # others were quicker: theirs is the run
-            return await self._nothing(pipeline, plan, ask)
+            return await self._nothing(pipeline, plan, ask, triggered_by)
         return await self._answer(run, plan)
 
     def bounded(
@@ -147,16 +156,16 @@ class Triggers:
             raise NotFound(f"There is no {pipeline.org}={chosen[pipeline.org]} for organization {org}.")
         return chosen | {pipeline.org: own}
 
-    async def _nothing(self, pipeline: Pipeline[Any], plan: Plan[Any], ask: Ask) -> Triggered:
+    async def _nothing(self, pipeline: Pipeline[Any], plan: Plan[Any], ask: Asked, triggered_by: str) -> Triggered:
         """The run that does it already, or one that says that there is nothing to do."""
-        fields = {name: pipeline.units.value(name, value) for name, value in (ask.where or {}).items()}
+        fields = {name: pipeline.units.value(name, value) for name, value in ask.where.items()}
         bodies = {name: pipeline.units.dumped(name, value) for name, value in fields.items()}
         days = None if pipeline.date is None else (pipeline.date, ask.start, ask.end)
         holder = await self._ledger.holder(
             app=self._registry.name, pipeline=pipeline.name, where=bodies, keys=None, days=days
         )
         if holder is not None:
-            if plan.state == "open":
+            with contextlib.suppress(Conflict):  # others were quicker, and it was applied without making a run
                 await self._ledger.discard(PlanId(plan.number))
             return await self._answer(holder, None)
         if not ask.force and not plan.remembered and not await self._exists(pipeline, ask):
@@ -166,18 +175,30 @@ class Triggers:
         org, instance = (None if name is None else bodies.get(name) for name in (pipeline.org, pipeline.instance))
         run = await self._ledger.skip(
             PlanId(plan.number),
-            triggered_by=ask.triggered_by,
+            triggered_by=triggered_by,
             org=None if org is None else str(org),
             instance=None if instance is None else str(instance),
         )
         return await self._answer(run, plan)
 
-    async def _exists(self, pipeline: Pipeline[Any], ask: Ask) -> bool:
+    async def _exists(self, pipeline: Pipeline[Any], ask: Asked) -> bool:
         """Whether anything is wanted there at all, made already or not."""
-        forced = Ask(where=ask.where, start=ask.start, end=ask.end, force=True, params=ask.params, one_run=True)
-        plan = await self._client.planned(pipeline, forced)
+        plan = await self._plan(pipeline, replace(ask, force=True), triggered_by="api")
         await self._ledger.discard(PlanId(plan.number))
         return sum(plan.counts.values()) > 0
+
+    async def _plan(self, pipeline: Pipeline[Any], ask: Asked, *, triggered_by: str) -> Plan[Any]:
+        return await self._client.plan(
+            pipeline,
+            where=ask.where,
+            start=ask.start,
+            end=ask.end,
+            force=ask.force,
+            params=ask.params,
+            one_run=True,
+            priority=TOP,
+            triggered_by=triggered_by,
+        )
 
     async def _answer(self, run: RunId, plan: Plan[Any] | None) -> Triggered:
         stored = await self._ledger.run(run)

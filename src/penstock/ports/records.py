@@ -34,7 +34,8 @@ class PlanQuery:
     `wanted` is SQL text or the units themselves, already in order. `existing` is SQL text, or None for what the ledger
     knows as completed. `binds` are the values of both queries' `%(name)s`. `where` are values that fields of the unit
     must have, `keys` the canonical keys that the plan is narrowed to.
-    `roles` are the unit's fields that say organization, instance and the instance's name.
+    `roles` are the unit's fields that say organization, instance and the instance's name; `org` is the
+    organization whose units alone were asked for.
     """
 
     app: str
@@ -63,6 +64,7 @@ class PlanQuery:
     unit_name: str = "unit"
     costs: tuple[UnitCost, ...] = ()
     roles: tuple[str | None, str | None, str | None] = (None, None, None)
+    org: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

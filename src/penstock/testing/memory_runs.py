@@ -62,7 +62,8 @@ class Movement:
     def _admitted(self, process: ProcessId, lane: Lane, run: Run) -> Claimed | None:
         """Claim the run, unless it does not fit its quota: then it is scheduled for when it may."""
         if self._too_wide(run):
-            return self._put_aside(lane, run)
+            self._put_aside(lane, run)
+            return None
         until = self.budgets.admit(run)
         if until is None:
             return self._take(process, lane, run)

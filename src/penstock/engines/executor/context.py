@@ -181,7 +181,7 @@ class RunningContext:
 
     @property
     def quality_json(self) -> str | None:
-        """What was measured, as a JSON array; empty where an earlier attempt's word no longer holds, None for no word."""
+        """What was measured, as a JSON array; an empty one takes back the word of an attempt before; None: no word."""
         return f"[{','.join(self.metrics)}]" if self.metrics or self.attempt > 1 else None
 
     @property

@@ -139,7 +139,9 @@ class WidthContract(LedgerCase):
         assert len(await stage.claim(worker)) == 1
 
     async def test_width_and_quota_hold_together(self, stage: Stage) -> None:
-        plan = await stage.plan(*(listed(name, lane=name) for name in "ab"), costs=(UnitCost(ROOM_FOR_ONE, amount=Decimal(1)),))
+        plan = await stage.plan(
+            *(listed(name, lane=name) for name in "ab"), costs=(UnitCost(ROOM_FOR_ONE, amount=Decimal(1)),)
+        )
         await stage.ledger.apply(plan.id, triggered_by="test", parallel=5)
         assert (await stage.ledger.stored_plan(plan.id)).runs == 1
         assert len(await stage.claim(await stage.worker())) == 1

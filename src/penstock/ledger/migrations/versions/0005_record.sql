@@ -27,9 +27,9 @@ create function tell_layers(p_app text, p json, p_now timestamptz) returns void 
         select c.key as name, sum(c.value::bigint) as n from calls k cross join lateral json_each_text(k.counts) c
         where k.run_id = i.run and k.step = i.step group by 1) y), '{}'))
   from json_to_recordset(p) i(run bigint, lane bigint, fence bigint, seq int, step text, attempt smallint, state text,
-    elapsed float8, counts json)
+    elapsed float8, units_left int, counts json)
   join lanes l on l.lane_id = i.lane and l.run_id = i.run and l.fence = i.fence
-  where i.state = 'done' order by i.run, i.seq
+  where i.state = 'done' and coalesce(i.units_left, 1) > 0 order by i.run, i.seq
   on conflict do nothing
 $$;
 
