@@ -30,9 +30,9 @@ from penstock.operations.following import Events
 from penstock.operations.gateway import Gateway, Reach
 from penstock.operations.noticing import Notices
 from penstock.operations.publishing import Publications
-from penstock.operations.service import service_on
 from penstock.operations.tenant import TenantClient
 from penstock.operations.tokens import Tokens
+from penstock.operations.service import Service, service_on
 from penstock.ports.engine import OnEvent
 
 
@@ -126,6 +126,29 @@ async def open_client(
         client_on(registry, settings, ledger, handlers or {}) as client,
     ):
         yield client
+
+
+@asynccontextmanager
+async def open_service(
+    registry: Registry,
+    settings: Settings,
+    *,
+    handlers: Mapping[EventType, Sequence[Callable[..., Any]]] | None = None,
+    database: Database | None = None,
+) -> AsyncGenerator[Service]:
+    """All that a service offers, on the ledger that the settings say; nothing listens, and no schedule is fired.
+
+    Args:
+        registry: The app's definition.
+        settings: The settings that hold.
+        handlers: What the app wants called after events.
+        database: The database, when it is known already.
+    """
+    async with (
+        open_ledger(settings, database) as ledger,
+        client_on(registry, settings, ledger, handlers or {}) as client,
+    ):
+        yield service_on(registry, ledger, client)
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from tests.acceptance.conftest import Cli
 COMMANDS = [
     *("init", "demo", "plan", "run", "apply", "retry", "why", "logs", "cancel", "pause", "resume", "discard", "doctor"),
     *("runs-list", "runs-show", "units-list", "db-upgrade", "db-status", "config-show", "worker", "top"),
+    *("backfill", "quality", "schedule-list", "schedule-tick"),
     *("overrides-list", "overrides-set", "overrides-unset", "notify-list", "notify-test", "notify-send", "notify-drop"),
 ]
 

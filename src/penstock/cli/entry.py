@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from penstock.cli import (
+    backfilling,
     configuring,
     databases,
     demonstrating,
@@ -22,6 +23,7 @@ from penstock.cli import (
     reading,
     running,
     serving,
+    scheduling,
     starting,
     steering,
     tokens,
@@ -68,6 +70,8 @@ for module in (
     demonstrating,
     planning,
     running,
+    backfilling,
+    scheduling,
     working,
     reading,
     steering,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from penstock.cli.finding import Found
     from penstock.config import Settings
     from penstock.operations.client import Client
+    from penstock.operations.service import Service
 
 T = TypeVar("T")
 
@@ -40,6 +41,22 @@ class Session:
         async def inside() -> T:
             async with self.app.client(self.settings) as client:
                 return await work(client)
+
+        with redirect_stdout(sys.stderr):
+            return asyncio.run(inside())
+
+    def serve(self, work: Callable[[Service], Coroutine[Any, Any, T]]) -> T:
+        """Run one piece of work with all that a service offers."""
+        import asyncio
+
+        from penstock.wiring import open_service
+
+        async def inside() -> T:
+            app = self.app
+            async with open_service(
+                app.registry, self.settings, handlers=app.handlers, database=app.database
+            ) as service:
+                return await work(service)
 
         with redirect_stdout(sys.stderr):
             return asyncio.run(inside())
