@@ -30,9 +30,9 @@ from penstock.operations.following import Events
 from penstock.operations.gateway import Gateway, Reach
 from penstock.operations.noticing import Notices
 from penstock.operations.publishing import Publications
+from penstock.operations.service import Service, service_on
 from penstock.operations.tenant import TenantClient
 from penstock.operations.tokens import Tokens
-from penstock.operations.service import Service, service_on
 from penstock.ports.engine import OnEvent
 
 
@@ -129,7 +129,7 @@ async def open_client(
 
 
 @asynccontextmanager
-async def open_service(
+async def open_operations(
     registry: Registry,
     settings: Settings,
     *,

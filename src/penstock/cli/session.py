@@ -49,11 +49,11 @@ class Session:
         """Run one piece of work with all that a service offers."""
         import asyncio
 
-        from penstock.wiring import open_service
+        from penstock.wiring import open_operations
 
         async def inside() -> T:
             app = self.app
-            async with open_service(
+            async with open_operations(
                 app.registry, self.settings, handlers=app.handlers, database=app.database
             ) as service:
                 return await work(service)

@@ -152,15 +152,27 @@ class TenantLedger(Plans, Reading, Serving):
         """Refused: they are the app's."""
         self._refuse("setting schedules")
 
-    async def take_tick(self, app: str, schedule: Schedule, next_at: datetime) -> bool:  # noqa: ARG002 - the port's
+    async def take_tick(self, app: str, schedule: Schedule) -> bool:  # noqa: ARG002 - the port's
         """Refused: they are the app's."""
         self._refuse("firing schedules")
 
-    async def ticked(self, app: str, pipeline: str, plan: PlanId | None, error: str | None) -> None:  # noqa: ARG002 - the port's
+    async def ticked(
+        self,
+        app: str,  # noqa: ARG002 - the port's
+        schedule: Schedule,  # noqa: ARG002 - the port's
+        *,
+        next_at: datetime,  # noqa: ARG002 - the port's
+        plan: PlanId | None,  # noqa: ARG002 - the port's
+        error: str | None,  # noqa: ARG002 - the port's
+    ) -> None:
         """Refused: they are the app's."""
         self._refuse("firing schedules")
 
-    async def take_done(self, app: str) -> Sequence[str]:  # noqa: ARG002 - the port's
+    async def take_done(self, app: str, pipelines: Sequence[str]) -> Mapping[PlanId, str]:  # noqa: ARG002 - the port's
+        """Refused: it tells of everybody."""
+        self._refuse("following plans")
+
+    async def followed(self, plans: Collection[PlanId]) -> None:  # noqa: ARG002 - the port's
         """Refused: it tells of everybody."""
         self._refuse("following plans")
 

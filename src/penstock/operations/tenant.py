@@ -53,7 +53,7 @@ class TenantClient(Client):
         """Whether the pipeline's units belong to organizations at all."""
         return pipeline.org is not None
 
-    async def planned(self, pipeline: Pipeline[Any], ask: Ask) -> Plan[Any]:
+    async def _plan(self, pipeline: Pipeline[Any], ask: Ask) -> Plan[Any]:
         """What was asked for, of this organization's units only."""
         field = self._org_field(pipeline)
         given = (ask.where or {}).get(field)
@@ -69,7 +69,7 @@ class TenantClient(Client):
         for unit in ask.units or ():
             self._check(pipeline, getattr(unit, field, None))
         own = {**(ask.where or {}), field: self._org_value(pipeline, field)}
-        return await super().planned(pipeline, replace(ask, where=own))
+        return await super()._plan(pipeline, replace(ask, where=own))
 
     async def runs(self, pipeline: Pipeline[U], **asked: Any) -> Sequence[Run[U]]:
         """Runs of this organization, newest first."""
