@@ -21,6 +21,7 @@ from penstock.model.states import LIVE
 from penstock.model.token import ApiToken
 from penstock.operations.client import Client
 from penstock.operations.following import Events
+from penstock.operations.rates import Rates
 from penstock.operations.service import Service
 from penstock.operations.tokens import Tokens
 from penstock.ports.access import AccessStore
@@ -76,6 +77,9 @@ class Gateway:
         store: Where answers to repeated requests are kept.
         head: The revision of the ledger's schema that this program is made for.
         metrics: Figures of this process.
+
+    Attributes:
+        rates: How often each token may ask, over all faces.
     """
 
     registry: Registry
@@ -88,6 +92,11 @@ class Gateway:
     metrics: RequestMetrics | None = None
     streams: int = 0
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    rates: Rates = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make what all faces share."""
+        self.rates = Rates(self.settings.http_rate)
 
     @asynccontextmanager
     async def keeping(self) -> AsyncGenerator[None]:

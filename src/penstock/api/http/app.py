@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.middleware import Middleware
 
 from penstock.api.http.entrance import Entrance
-from penstock.api.http.guard import NOBODY, ROLE, Guarded, Rates
+from penstock.api.http.guard import NOBODY, ROLE, Guarded
 from penstock.api.http.problems import ProblemDetails, documented, handle_problems
 from penstock.api.http.routes import (
     backfills,
@@ -65,7 +65,7 @@ def make_app(gateway: Gateway, *, tracer_provider: Any = None) -> FastAPI:
         },
         separate_input_output_schemas=False,
     )
-    app.state.gateway, app.state.rates = gateway, Rates(settings.http_rate)
+    app.state.gateway = gateway
     app.router.route_class = Guarded
     handle_problems(app)
     for module in ROUTES:

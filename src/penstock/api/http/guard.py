@@ -6,13 +6,11 @@ A route says who may use it: `openapi_extra=needs("operator")`. One that says no
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Coroutine
 from enum import Enum
 from typing import Any, Final
 from uuid import uuid4
 
-from aiolimiter import AsyncLimiter
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
@@ -48,31 +46,6 @@ def tagged(name: str) -> list[str | Enum]:
     return [name]
 
 
-class Rates:
-    """How often each token may ask; every process of a service counts for itself.
-
-    Args:
-        per_minute: Requests.
-    """
-
-    def __init__(self, per_minute: int) -> None:
-        self._per_minute = per_minute
-        self._limiters: dict[int, AsyncLimiter] = {}
-
-    async def take(self, token: ApiToken) -> None:
-        """One request.
-
-        Raises:
-            Problem: There is no room for it now.
-        """
-        limiter = self._limiters.setdefault(token.id, AsyncLimiter(self._per_minute, 60))
-        if not limiter.has_capacity():
-            wait = max(1, math.ceil(60 / self._per_minute))
-            detail = f"This token may ask {self._per_minute:,} times a minute; ask again in {wait} s."
-            raise Problem("too-many", detail, headers={"Retry-After": str(wait)})
-        await limiter.acquire()
-
-
 class Guarded(APIRoute):
     """A route behind the guard."""
 
@@ -93,7 +66,7 @@ class Guarded(APIRoute):
             if role != NOBODY:
                 token = await _token(request, gateway)
                 request.state.token = token
-                await request.app.state.rates.take(token)
+                await _rate(gateway, token)
                 if not token.may(role):
                     raise Problem("forbidden", f"This needs a token with the role {role}; this one has {token.role}.")
             if request.method in ("GET", "HEAD"):
@@ -117,6 +90,14 @@ async def _token(request: Request, gateway: Gateway) -> ApiToken:
         detail = "This token is not known here, was revoked, or its time is over."
         raise Problem("unauthorized", detail, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
     return token
+
+
+async def _rate(gateway: Gateway, token: ApiToken) -> None:
+    """Count one request."""
+    wait = await gateway.rates.take(token.id)
+    if wait is not None:
+        detail = f"This token may ask {gateway.rates.per_minute:,} times a minute; ask again in {wait} s."
+        raise Problem("too-many", detail, headers={"Retry-After": str(wait)})
 
 
 async def _body(request: Request, limit: int) -> bytes:
