@@ -45,9 +45,11 @@ class Events:
         """The place of the newest event: who begins there hears what comes."""
         return await self._log.last_event(self._app)
 
-    async def after(self, place: int, *, types: Collection[str] = (), limit: int = 100) -> Sequence[CloudEvent]:
-        """Events after a place, oldest first."""
-        found = await self._log.logged_events(self._app, after=place, types=types, limit=limit)
+    async def after(
+        self, place: int, *, types: Collection[str] = (), run: RunId | None = None, limit: int = 100
+    ) -> Sequence[CloudEvent]:
+        """Events after a place, oldest first; of one run only, where one is named."""
+        found = await self._log.logged_events(self._app, after=place, types=types, run=run, limit=limit)
         return [
             CloudEvent(
                 id=one.id,
@@ -63,7 +65,7 @@ class Events:
         ]
 
     async def follow(
-        self, place: int, *, types: Collection[str] = (), stopping: asyncio.Event
+        self, place: int, *, types: Collection[str] = (), run: RunId | None = None, stopping: asyncio.Event
     ) -> AsyncIterator[CloudEvent | None]:
         """Events after a place and those that come, until `stopping`; None after each look that found no more.
 
@@ -71,7 +73,7 @@ class Events:
         """
         while not stopping.is_set():
             head = await self.last()  # first: what comes after it is found by the next look
-            found = await self.after(place, types=types, limit=PAGE) if head > place else ()
+            found = await self.after(place, types=types, run=run, limit=PAGE) if head > place else ()
             for event in found:
                 yield event
             if len(found) == PAGE:
