@@ -292,6 +292,7 @@ async def running(gateway: Gateway, listening: socket) -> AsyncGenerator[tuple[s
     At the end it is not ready any more, answers what was asked, and hands back what does not finish in the setting's
     grace. The work ends by itself only when this process cannot go on.
     """
+    from penstock.api.grpc.serving import serving as serving_grpc
     from penstock.api.http.serving import serving
     from penstock.observers.tracing import tracing
 
@@ -310,6 +311,7 @@ async def running(gateway: Gateway, listening: socket) -> AsyncGenerator[tuple[s
                 gateway.keeping(),
                 gateway.whole.operations.scheduler.running(),
                 serving(gateway, listening, tracer_provider=provider) as url,
+                serving_grpc(gateway) as gateway.grpc,
             ):
                 try:
                     yield url, work

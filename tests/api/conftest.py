@@ -67,7 +67,8 @@ async def serve(database_url: str, tmp_path: Path) -> AsyncIterator[Serve]:
 
         async def start(app: ps.App | None = None, url: str = database_url, **settings: Any) -> Served:
             app = app or make()
-            chosen = replace(Settings(home=tmp_path, http_port=0, http_rate=1_000_000, grace=2.0), **settings)
+            chosen = Settings(home=tmp_path, http_port=0, grpc_port=0, http_rate=1_000_000, grace=2.0)
+            chosen = replace(chosen, **settings)
             service = wiring.open_service(app.registry, chosen, handlers=app.handlers, database=wiring.Database(url))
             gateway = await stack.enter_async_context(service)
             listening = bind("127.0.0.1", 0, "http_port")

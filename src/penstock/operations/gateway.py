@@ -80,6 +80,7 @@ class Gateway:
 
     Attributes:
         rates: How often each token may ask, over all faces.
+        grpc: The address at which this process answers gRPC, once it does.
     """
 
     registry: Registry
@@ -93,6 +94,7 @@ class Gateway:
     streams: int = 0
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     rates: Rates = field(init=False)
+    grpc: str | None = None
 
     def __post_init__(self) -> None:
         """Make what all faces share."""

@@ -1,0 +1,1 @@
+"""The protocol, package `penstock.v1`: .proto files, and what `tools/protos.sh` makes of them."""
