@@ -227,7 +227,9 @@ async def test_lists_have_ones_own_only(served: Served, things: Things) -> None:
         quality = await other(other.executions.GetDataQuality, executions_pb2.GetDataQualityRequest())
         assert quality.quality_metrics.last_24h.total_records == 0
         assert not quality.by_pipeline
-        names = [one.name for one in (await other(other.plans.ListPipelines, plans_pb2.ListPipelinesRequest())).pipelines]
+        names = [
+            one.name for one in (await other(other.plans.ListPipelines, plans_pb2.ListPipelinesRequest())).pipelines
+        ]
         assert names == ["ads"]  # housekeeping is of no organization
         refused = await other.refused(other.control.ListRuns, control_pb2.ListRunsRequest(pipeline="housekeeping"))
         assert refused.code() is grpc.StatusCode.NOT_FOUND

@@ -119,6 +119,24 @@ def day(given: str, field: str) -> date:
     return found
 
 
+def days(start: str | None, end: str | None, field: str = "") -> tuple[date | None, date | None]:
+    """The first and the last day of a range; None: it has no such end.
+
+    Args:
+        start: The first.
+        end: The last.
+        field: What they lie in, with a dot, for messages.
+
+    Raises:
+        Refusal: One is no day, or they are the wrong way round.
+    """
+    first = None if start is None else day(start, f"{field}start")
+    last = None if end is None else day(end, f"{field}end")
+    if first is not None and last is not None and first > last:
+        raise invalid(f"{field}start: {first} is after {field}end: {last}.")
+    return first, last
+
+
 def word(given: str, field: str, known: Collection[W]) -> W:
     """One of a closed set.
 

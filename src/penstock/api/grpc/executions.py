@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.api.grpc.asked import Asked, day, identified, name, number_in, page_size, token_of, word
-from penstock.api.grpc.statuses import invalid
+from penstock.api.grpc.asked import Asked, day, days, identified, name, number_in, page_size, token_of, word
 from penstock.api.grpc.structs import at, plain
 from penstock.api.grpc.v1 import executions_pb2 as pb
 from penstock.operations.executions import STATUSES, Execution, Layer
@@ -51,15 +50,15 @@ class Executions:
     async def trigger(self, asked: Asked, request: pb.TriggerRequest) -> pb.TriggerResponse:
         """One execution over all that was asked for."""
         said = request.parameters
-        days = said.date_range if said.HasField("date_range") else None
-        if days is not None and not (days.start and days.end):
-            raise invalid("parameters.date_range: give start and end, which are days such as 2024-12-20.")
+        start, end = None, None
+        if said.HasField("date_range"):
+            start, end = days(said.date_range.start, said.date_range.end, "parameters.date_range.")
         pipeline, where = await asked.operations.triggers.target(name(request.pipeline_id, "pipeline_id"))
         found = await asked.operations.triggers.trigger(
             pipeline,
             where=where,
-            start=None if days is None else day(days.start, "parameters.date_range.start"),
-            end=None if days is None else day(days.end, "parameters.date_range.end"),
+            start=start,
+            end=end,
             force=said.force,
             params=plain(said.params, "parameters.params") or None,
             org=asked.org,

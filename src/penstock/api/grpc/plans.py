@@ -6,7 +6,7 @@ from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
 
-from penstock.api.grpc.asked import Asked, day, identified, number_in, page_size, parallel, token_of
+from penstock.api.grpc.asked import Asked, day, days, identified, number_in, page_size, parallel, token_of
 from penstock.api.grpc.shaping import backfill_message, gap_message, plan_message, plan_summary
 from penstock.api.grpc.statuses import invalid
 from penstock.api.grpc.structs import at, plain
@@ -38,12 +38,15 @@ class Plans:
     async def plan(self, asked: Asked, request: pb.PlanRequest) -> pb.PlanResponse:
         """Plan, and run nothing."""
         pipeline = asked.pipeline(request.pipeline)
+        start, end = days(
+            request.start if request.HasField("start") else None, request.end if request.HasField("end") else None
+        )
         found = await asked.client.plan(
             pipeline,
             units=_units(pipeline, list(request.units)),
             where=_where(pipeline, request.where),
-            start=day(request.start, "start") if request.HasField("start") else None,
-            end=day(request.end, "end") if request.HasField("end") else None,
+            start=start,
+            end=end,
             force=request.force,
             params=plain(request.params, "params") or None,
             triggered_by=BY,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from google.protobuf.struct_pb2 import NULL_VALUE, ListValue, Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
+from pydantic_core import to_jsonable_python
 
 from penstock.api.grpc.statuses import invalid
 
@@ -26,7 +27,7 @@ def at(time: datetime | None) -> Timestamp | None:
 
 
 def struct(body: Mapping[str, Any]) -> Struct:
-    """The object; dates, UUIDs, decimal numbers and the like become text."""
+    """The object; what JSON has not becomes what pydantic makes of it, such as text of a date or of a decimal number."""
     return Struct(fields={str(name): value(each) for name, each in body.items()})
 
 
@@ -41,16 +42,16 @@ def value(given: object) -> Value:
             return Value(number_value=given)
         case float() if math.isfinite(given):
             return Value(number_value=given)
+        case int() | float():
+            return Value(string_value=str(given))
         case str():
             return Value(string_value=given)
-        case date():  # a datetime is one
-            return Value(string_value=given.isoformat())
         case Mapping():
             return Value(struct_value=struct(given))
-        case Sequence() if not isinstance(given, bytes | bytearray):
+        case list() | tuple():
             return Value(list_value=ListValue(values=[value(each) for each in given]))
         case _:
-            return Value(string_value=str(given))
+            return value(to_jsonable_python(given, bytes_mode="base64", fallback=str))
 
 
 def plain(body: Struct, field: str) -> dict[str, Any]:
