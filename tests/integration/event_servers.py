@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import importlib
 import json
 import os
@@ -21,6 +22,11 @@ from typing import Any, NoReturn, Self
 
 import pytest
 
+from penstock.model.publishing import SinkSettings, parse_events
+from penstock.model.yaml_text import parse
+from penstock.observers.sinks import make_sink
+from penstock.ports.events import EventSink
+from penstock.testing.contracts.event_sink import SECRET
 from tests.integration.notice_servers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +39,17 @@ def lacking(what: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(what, pytrace=False)
     pytest.skip(what)
+
+
+def settings(**options: Any) -> SinkSettings:
+    """A sink as penstock.yaml would say it."""
+    publishing = parse_events(parse(json.dumps({"events": {"sinks": {"it": options}}}).encode(), "here"), "here")
+    assert publishing is not None
+    return publishing.sinks["it"]
+
+
+def made(connect: Any = contextlib.nullcontext, **options: Any) -> EventSink:
+    return make_sink(settings(**options), environ={"SECRET": SECRET}, connect=connect)
 
 
 class Program:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,25 +17,10 @@ import pytest_asyncio
 from penstock.ledger.postgres import PostgresLedger
 from penstock.model.errors import NotDelivered
 from penstock.model.narrowing import is_list
-from penstock.model.publishing import SinkSettings, parse_events
-from penstock.model.redaction import redact
-from penstock.model.signing import HEADER, signature, verified
-from penstock.model.yaml_text import parse
-from penstock.observers.sinks import make_sink
+from penstock.model.signing import HEADER, verified
 from penstock.ports.events import EventSink
 from penstock.testing.contracts.event_sink import SECRET, Arrived, EventSinkContract, OtherSide, events, until
-from tests.integration.event_servers import Hook, Kafka, Nats
-
-
-def settings(**options: Any) -> SinkSettings:
-    """A sink as penstock.yaml would say it."""
-    publishing = parse_events(parse(json.dumps({"events": {"sinks": {"it": options}}}).encode(), "here"), "here")
-    assert publishing is not None
-    return publishing.sinks["it"]
-
-
-def made(connect: Any = contextlib.nullcontext, **options: Any) -> EventSink:
-    return make_sink(settings(**options), environ={"SECRET": SECRET}, connect=connect)
+from tests.integration.event_servers import Hook, Kafka, Nats, made
 
 
 def of_document(document: dict[str, Any]) -> Arrived:
@@ -137,11 +121,7 @@ class TestNats(EventSinkContract):
 
     async def test_a_wrong_token_is_said_and_not_shown(self, other: JetStream) -> None:
         port = other._server.port
-        sink = make_sink(
-            settings(type="nats", servers=[f"nats://127.0.0.1:{port}"], token="${SECRET}", timeout=2),
-            environ={"SECRET": "wr0ng-token-of-mine"},
-            connect=contextlib.nullcontext,
-        )
+        sink = made(type="nats", servers=[f"nats://127.0.0.1:{port}"], token="wr0ng-token-of-mine", timeout=2)
         with pytest.raises(NotDelivered, match=r"(?i)authorization") as refused:
             await sink.send(events("execution.started"))
         assert "wr0ng" not in str(refused.value)
@@ -277,17 +257,6 @@ class TestWebhookOneByOne(EventSinkContract):
         await sink.close()
 
 
-def test_a_signature_is_of_this_body_this_secret_and_this_time() -> None:
-    header = signature(SECRET, b"body", 1_000)
-    assert verified(SECRET, b"body", header, now=1_299)
-    assert not verified(SECRET, b"body", header, now=1_301)
-    assert not verified(SECRET, b"body", header, now=600)
-    assert not verified(SECRET, b"Body", header, now=1_000)
-    assert not verified("another", b"body", header, now=1_000)
-    assert not verified(SECRET, b"body", header.replace("t=1000", "t=1001"), now=1_000)
-    assert not verified(SECRET, b"body", "nonsense", now=1_000)
-
-
 # OpenLineage
 
 _TYPES = {"START": "execution.started", "COMPLETE": "execution.completed", "FAIL": "execution.failed"}
@@ -341,61 +310,3 @@ class TestOpenLineage(EventSinkContract):
         assert (statistics["rowCount"], statistics["size"]) == (7, 70)
         assert second["run"]["facets"]["errorMessage"]["message"] == "bad row"
         assert second["eventTime"].startswith("2026-03-01T00:00:00")
-
-
-# What is missing
-
-
-@pytest.mark.parametrize(
-    ("module", "extra", "options"),
-    [
-        ("nats.aio.client", "nats", {"type": "nats", "servers": "nats://127.0.0.1:1"}),
-        ("aiokafka", "kafka", {"type": "kafka", "brokers": "127.0.0.1:1"}),
-        ("httpx2", "webhook", {"type": "webhook", "url": "http://127.0.0.1:1", "secret": "a-secret"}),
-        ("openlineage.client.transport.http", "openlineage", {"type": "openlineage", "url": "http://127.0.0.1:1"}),
-    ],
-)
-async def test_a_missing_extra_says_how_to_install_it(
-    monkeypatch: pytest.MonkeyPatch, module: str, extra: str, options: dict[str, Any]
-) -> None:
-    monkeypatch.setitem(__import__("sys").modules, module, None)
-    sink = made(**options)
-    with pytest.raises(NotDelivered, match=rf"pip install 'penstock\[{extra}\]'"):
-        await sink.send(events("execution.started"))
-    await sink.close()
-
-
-def test_what_is_secret_is_known_to_the_redaction() -> None:
-    made(type="webhook", url="https://u:${SECRET}@host/x", secret="literal-in-the-file")
-    assert redact(f"a {SECRET} and literal-in-the-file") == "a *** and ***"
-
-
-# What answers nothing
-
-
-@pytest.fixture
-def silent() -> Iterator[int]:
-    """The port of a server that takes connections and says nothing."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield int(server.getsockname()[1])
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"type": "nats", "servers": "nats://127.0.0.1:{port}", "timeout": 1},
-        {"type": "kafka", "brokers": "127.0.0.1:{port}", "timeout": 1},
-        {"type": "webhook", "url": "http://127.0.0.1:{port}", "secret": "a-secret", "timeout": 1},
-        {"type": "openlineage", "url": "http://127.0.0.1:{port}", "timeout": 1},
-    ],
-    ids=lambda options: options["type"],
-)
-async def test_what_answers_nothing_is_not_waited_for_for_long(silent: int, options: dict[str, Any]) -> None:
-    given = {name: value.format(port=silent) if isinstance(value, str) else value for name, value in options.items()}
-    sink = made(**given)
-    async with asyncio.timeout(15):
-        with pytest.raises(NotDelivered) as refused:
-            await sink.send(events("execution.started"))
-        await sink.close()
-    assert str(refused.value).strip()
-    assert refused.value.delivered == 0

@@ -19,6 +19,7 @@ from penstock.ledger.postgres import PostgresLedger
 from penstock.ledger.queries import load
 from penstock.model.attempt import Instant, PlanId, RunId
 from penstock.ports.records import AttemptRecord, CallRecord, EndRecord, FollowUp, Hold, UnitEnd, WaitRecord
+from tests.integration import event_queries
 from tests.integration.explained import Work, work_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -27,7 +28,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 ENDED, RUNNING, WAITING, FIRST_SCHEDULED = 500_000, 900_001, 900_065, 950_000
 MINE = 201
 BATCH = "00000000-0000-0000-0000-000000000001"
-BUS: dict[str, Any] = {"app": "big", "reader": "bus", "owner": BATCH}
 HELD = [Hold(run=RunId(run), lane=run % 20_000 + 1, fence=1) for run in range(RUNNING, RUNNING + 64)]
 SPACES = [1, 2, 3]
 
@@ -217,25 +217,7 @@ HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
         (0, {"app": "big", "pipeline": "", "name": "n", "value": "1", "note": None, "by": None}),
     ],
     "overrides.unset_override": [(0, {"app": "big", "pipeline": "", "name": "n"})],
-    "events.register": [(0, {"app": "big", "names": ["bus", "new"]})],
-    "events.hurry": [(0, {"app": "big", "names": ["bus"]})],
-    "events.take": [  # 500 of the outbox are found, deleted, looked up with their runs and put into the log
-        (500 * 10 + 200, {**BUS, "types": None, "lease": 30.0, "limit": 200}),
-        (500 * 10 + 1000, {**BUS, "types": ["execution.failed"], "lease": 30.0, "limit": 200}),
-        (500 * 10 + 200, {**BUS, "reader": "hook", "types": None, "lease": 30.0, "limit": 200}),
-        (1, {**BUS, "app": "small", "types": None, "lease": 30.0, "limit": 200}),
-    ],
-    "events.renew": [(0, {**BUS, "lease": 30.0})],
-    "events.told": [(0, {**BUS, "through": 10})],
-    "events.refused": [(0, {**BUS, "error": "e", "wait": 1.0, "through": 0})],
-    "events.release": [(0, BUS)],
-    "events.sequence": [(1000 * 10, {"app": "big"}), (1, {"app": "small"})],
-    "events.last": [(1, {"app": "big"})],
-    "events.logged": [
-        (50, {"app": "big", "after": 1_000, "types": None, "limit": 50}),
-        (200, {"app": "big", "after": 1_000, "types": ["layer.completed"], "limit": 50}),
-    ],
-    "events.logged_of_run": [(8, {"app": "big", "after": 0, "types": None, "limit": 50, "run": 700_000})],
+    **event_queries.HOT,
     "notices.take_target": [
         (1, {"app": "big", "target": "mail", "lease": 90.0, "collect": 60.0, "whole": False}),
         (0, {"app": "big", "target": "gone", "lease": 90.0, "collect": 60.0, "whole": True}),
@@ -319,13 +301,7 @@ COLD: dict[str, tuple[str, set[str], dict[str, Any] | None]] = {
         {"active", "runs"},
         {"older_than": timedelta(0)},
     ),
-    "notices.collect": (
-        "moves 500 events of the outbox, and takes all ends of runs that are new to it, once",
-        set(),
-        {"app": "big", "targets": ["mail"], "ends": ["failed"]},
-    ),
-    "events.readers": ("counts what is after each place, when somebody asks", set(), {"app": "big"}),
-    "events.drop": ("counts what is after its place, when somebody says so", set(), {"app": "big", "reader": "hook"}),
+    **event_queries.COLD,
     "notices.mark_batch": (
         "marks all that waits for a target, once a message",
         {"notices"},
