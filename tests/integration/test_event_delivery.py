@@ -275,6 +275,30 @@ async def test_a_process_that_stops_sends_what_is_left_and_lets_go(
     assert [event.id for event in bus.came] == ids
 
 
+async def test_connections_that_break_lose_nothing_and_keep_the_order(
+    ledger: PostgresLedger, database_url: str
+) -> None:
+    """The server hangs up on everybody, again and again, while events happen and are sent."""
+    bus = Place()
+    bus.slow = 0.02
+    ids: list[UUID] = []
+    async with process(ledger, ONE, bus=bus).running():
+        for number in range(1, 11):
+            ids += await happen(database_url, *range(number, number + 20))
+            async with await psycopg.AsyncConnection.connect(database_url, autocommit=True) as connection:
+                await connection.execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity"
+                    " where datname = current_database() and pid <> pg_backend_pid()"
+                )
+            deadline = asyncio.get_running_loop().time() + 30
+            while len({event.id for event in bus.came}) < len(ids) and number % 3 == 0:
+                assert asyncio.get_running_loop().time() < deadline
+                await asyncio.sleep(0.02)
+    await leases_are_over(ledger)
+    await process(ledger, ONE, bus=bus).send()
+    assert list({event.id: event for event in bus.came}) == ids
+
+
 async def test_a_sink_that_cannot_be_made_waits_like_one_that_refuses(
     ledger: PostgresLedger, database_url: str
 ) -> None:

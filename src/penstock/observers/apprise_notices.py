@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import re
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from penstock.model.errors import NotDelivered, SettingError
 from penstock.model.notifying import Notify, address_of, without_secrets
+from penstock.observers.threads import in_thread
 
 INSTALL = "Notices need Apprise: pip install 'penstock[notify]'."
 
@@ -34,7 +34,7 @@ class AppriseSender:
             address = address_of(self._notify, target, self._environ)
         except SettingError as error:
             raise NotDelivered(str(error)) from None
-        reason = await _in_thread(lambda: _send(address, title, body))
+        reason = await in_thread(lambda: _send(address, title, body), name="penstock-notice")
         if reason is not None:
             raise NotDelivered(without_secrets(reason, address))
 
@@ -106,24 +106,3 @@ def _listening() -> Generator[_Said]:
         yield said
     finally:
         del _EAR.listening[threading.get_ident()]
-
-
-async def _in_thread(work: Callable[[], str | None]) -> str | None:
-    """What the work answers. Its thread is a daemon: one that hangs does not hold the process's end up."""
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[str | None] = loop.create_future()
-
-    def tell(value: Any) -> None:
-        if not answer.done():
-            answer.set_result(value)
-
-    def run() -> None:
-        value = work()
-        if not loop.is_closed():
-            try:
-                loop.call_soon_threadsafe(tell, value)
-            except RuntimeError:  # it was closed just now: nobody waits any more
-                return
-
-    threading.Thread(target=run, name="penstock-notice", daemon=True).start()
-    return await answer

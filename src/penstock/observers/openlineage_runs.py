@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import UTC
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid5
 
@@ -13,6 +13,7 @@ from penstock.model.errors import NotDelivered
 from penstock.model.narrowing import is_mapping
 from penstock.model.notifying import without_secrets
 from penstock.model.redaction import redact
+from penstock.observers.threads import in_thread
 
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import RunEvent
@@ -50,9 +51,7 @@ class OpenLineageSink:
         """One after the other, in a thread, since the client waits for its answers."""
         for sent, event in enumerate(events):
             try:
-                run_event = self._run_event(event)
-                if run_event is not None:
-                    await asyncio.to_thread(self._opened().emit, run_event)
+                await in_thread(partial(self._emit, event), name="penstock-openlineage")
             except ImportError:
                 raise NotDelivered(INSTALL, delivered=sent) from None
             except Exception as error:
@@ -64,6 +63,11 @@ class OpenLineageSink:
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.close()
+
+    def _emit(self, event: CloudEvent) -> None:
+        run_event = self._run_event(event)
+        if run_event is not None:
+            self._opened().emit(run_event)
 
     def _opened(self) -> HttpTransport:
         if self._transport is None:
