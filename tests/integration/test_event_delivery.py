@@ -143,6 +143,28 @@ async def test_positions_become_visible_in_order_however_many_write_and_read(
         assert of_run == ids
 
 
+async def test_nobody_goes_by_a_move_that_is_not_committed_yet(ledger: PostgresLedger, database_url: str) -> None:
+    """A commit that is late has a lower number than what is being moved: its move has to wait all the same."""
+    bus = Place()
+    one = process(ledger, ONE, bus=bus)
+    await happen(database_url, 0)
+    await one.send()
+    put = "insert into penstock.outbox (app, type, at, run_id) values (%s, 'layer.completed', now(), %s)"
+    move = "select penstock.sequence_events(%s, 1)"
+    connect = psycopg.AsyncConnection.connect
+    async with await connect(database_url) as late, await connect(database_url) as mover:
+        await late.execute(put, [APP, 1])
+        await happen(database_url, 2)
+        await mover.execute(move, [APP])
+        await late.commit()
+        async with await connect(database_url) as other:
+            await other.execute("set lock_timeout = '200ms'")
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                await other.execute(move, [APP])
+    await one.send()
+    assert [event.run.hex[-1] for event in bus.came] == ["0", "2", "1"]
+
+
 async def test_who_dies_between_sending_and_noting_it_is_followed_by_one_who_sends_the_same_again(
     ledger: PostgresLedger, database_url: str
 ) -> None:
