@@ -182,15 +182,12 @@ class Client:
     ) -> Plan[U]:
         """Plan and hand over to whoever works: applied, and not waited for. See `plan` for what narrows it.
 
-        Args:
-            pipeline: Whose gaps.
-            parallel: How many of its runs may be at work at once, whoever carries them.
+        With `parallel`, no more of its runs are at work at once, whoever carries them.
         """
-        ask = Ask(
-            units=None if units is None else list(units), where=where, start=start, end=end, force=force,
-            params=params, triggered_by=triggered_by,
+        plan = await self.plan(
+            pipeline, units=units, where=where, start=start, end=end, force=force, params=params,
+            triggered_by=triggered_by,
         )  # fmt: skip
-        plan = await self._plan(pipeline, ask)
         return await self.show_plan(await self.begin(plan, triggered_by, parallel))
 
     async def work(
