@@ -35,7 +35,7 @@ class Feeds:
     seen: list[FeedDay] = field(default_factory=list[FeedDay])
     at_work: int = 0
     most: int = 0
-    act: Callable[[FeedDay, ps.Context[FeedDay]], None] = lambda *_: None
+    act: Callable[[FeedDay, ps.Context[FeedDay]], None] = lambda _unit, _ctx: None
 
     def __post_init__(self) -> None:
         options: dict[str, Any] = {} if self.schedule is None else {"schedule": self.schedule}

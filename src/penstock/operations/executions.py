@@ -183,7 +183,7 @@ class Executions:
         since = (now or datetime.now(UTC)) - DAY
         found = await self._ledger.quality(app=self._registry.name, org=org, since=since)
         total, valid = sum(one.total for one in found), sum(one.valid for one in found)
-        issues = dict.fromkeys(USUAL, 0)
+        issues: dict[str, int] = dict[str, int].fromkeys(USUAL, 0)
         for one in found:
             for kind, count in one.issues.items():
                 issues[kind] = issues.get(kind, 0) + int(count)
@@ -211,7 +211,8 @@ class Executions:
 
 def status_of(state: str) -> Status:
     """A state of ours in the API's words; a crashed run is running, since it is taken up again."""
-    return next((status for status, states in STATES.items() if state in states), "running")
+    running: Status = "running"
+    return next((status for status, states in STATES.items() if state in states), running)
 
 
 def public_execution(stored: StoredExecution) -> Execution:

@@ -38,7 +38,7 @@ class WidthContract(LedgerCase):
         worker, other = await stage.worker(), await stage.worker()
         (run,) = await stage.claim(worker)
         assert await stage.claim(other) == []
-        seen = []
+        seen: list[str] = []
         for asker in (other, worker, other):
             seen += names(run)
             await (worker if asker is other else other).end(over(run, keep=False))
