@@ -211,8 +211,10 @@ class Executions:
 
 def status_of(state: str) -> Status:
     """A state of ours in the API's words; a crashed run is running, since it is taken up again."""
-    running: Status = "running"
-    return next((status for status, states in STATES.items() if state in states), running)
+    for status, states in STATES.items():
+        if state in states:
+            return status
+    return "running"
 
 
 def public_execution(stored: StoredExecution) -> Execution:
