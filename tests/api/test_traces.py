@@ -26,7 +26,9 @@ class Collector(BaseHTTPRequestHandler):
 
             body = gzip.decompress(body)
         found = ExportTraceServiceRequest.FromString(body)
-        self.spans += [span for one in found.resource_spans for scope in one.scope_spans for span in scope.spans]
+        Collector.spans.extend(
+            span for one in found.resource_spans for scope in one.scope_spans for span in scope.spans
+        )
         self.send_response(200)
         self.send_header("content-length", "0")
         self.end_headers()

@@ -35,7 +35,10 @@ def serve(
     ] = False,
     app: AppOption = None,
 ) -> None:
-    """Answer REST and gRPC, fire schedules, and carry out what is asked for. Several may share one database."""
+    """Answer REST and gRPC, fire schedules, carry out runs.
+
+    Several may share one database.
+    """
     if find_spec("fastapi") is None or find_spec("uvicorn") is None:
         raise SettingError("The service is not installed: pip install 'penstock[service]'.")
     flags = {"host": host, "http_port": port, "grpc_port": grpc_port, "behind_tls": behind_tls or None}
