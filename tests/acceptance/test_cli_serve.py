@@ -24,9 +24,9 @@ class Process:
     """The real service: its lines of stderr as they come."""
 
     def __init__(self, cli: Cli, *words: str) -> None:
-        self.popen = cli.process("serve", "--port", "0", *words)
+        self.popen = cli.process("serve", "--port", "0", "--grpc-port", "0", *words)
         self.lines: list[str] = []
-        self.secret, self.url = "", ""
+        self.secret, self.url, self.grpc = "", "", ""
         deadline = time.monotonic() + DEADLINE
         assert self.popen.stderr is not None
         for line in self.popen.stderr:
@@ -34,7 +34,7 @@ class Process:
             if found := re.search(r"pst_\w{46}", line):
                 self.secret = found[0]
             if '"serving"' in line:
-                self.url = json.loads(line)["url"]
+                self.url, self.grpc = json.loads(line)["url"], json.loads(line)["grpc"]
                 return
             assert time.monotonic() < deadline
         raise AssertionError("".join(self.lines))
@@ -135,6 +135,10 @@ def test_a_port_that_is_taken_is_said(cli: Cli) -> None:
         taken = cli.shell("serve", "--port", port)
         assert taken.status == 2
         assert f"http_port={port}" in taken.err
+        port = service.grpc.rpartition(":")[2]
+        taken = cli.shell("serve", "--port", "0", "--grpc-port", port)
+        assert taken.status == 2
+        assert f"grpc_port={port}" in taken.err
 
 
 def test_a_certificate_makes_it_speak_tls(cli: Cli) -> None:

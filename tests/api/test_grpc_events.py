@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -125,7 +126,7 @@ async def test_an_organization_hears_of_itself_alone(served: Served) -> None:
             assert {event.subject for event in await until_completed(call, own)} == {own}
 
 
-async def test_a_revoked_token_ends_its_stream(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_revoked_token_ends_its_stream(served: Served) -> None:
     async with (
         grpc_serving.serving(served.gateway, look=0.1) as address,
         grpc.aio.insecure_channel(address) as channel,
@@ -142,14 +143,13 @@ async def test_a_revoked_token_ends_its_stream(served: Served, monkeypatch: pyte
 
 
 async def test_a_stopping_service_sends_streams_elsewhere(served: Served) -> None:
-    async with connected(served, "viewer") as caller:
-        async with watching(caller) as call:
-            await call.initial_metadata()
-            served.gateway.stopping.set()
-            with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await next_of(call)
-            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-            assert dict(caught.value.trailing_metadata())["grpc-retry-pushback-ms"] == "1000"
+    async with connected(served, "viewer") as caller, watching(caller) as call:
+        await call.initial_metadata()
+        served.gateway.stopping.set()
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await next_of(call)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        assert dict(caught.value.trailing_metadata())["grpc-retry-pushback-ms"] == "1000"
 
 
 async def test_streams_are_bounded_and_let_go(served: Served) -> None:
@@ -168,13 +168,16 @@ async def test_streams_are_bounded_and_let_go(served: Served) -> None:
 
 async def test_what_another_replica_does_is_told_here(serve: Serve) -> None:
     one, other = await serve(), await serve()
-    async with connected(one, "operator") as caller, connected(other, "viewer", "7") as watcher:
-        async with watching(watcher) as call:
-            await call.initial_metadata()
-            execution = await done(caller)
-            assert (await next_of(call)).subject == execution
+    async with (
+        connected(one, "operator") as caller,
+        connected(other, "viewer", "7") as watcher,
+        watching(watcher) as call,
+    ):
+        await call.initial_metadata()
+        execution = await done(caller)
+        assert (await next_of(call)).subject == execution
 
 
 def test_the_protocol_names_the_types_that_there_are() -> None:
-    text = (grpc_serving.Path(pb.__file__).parent / "events.proto").read_text()
+    text = (Path(pb.__file__).parent / "events.proto").read_text()
     assert [kind for kind in PUBLISHED if kind not in text] == []

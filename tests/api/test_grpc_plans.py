@@ -150,7 +150,6 @@ async def test_cancel_then_retry_then_why(served: Served) -> None:
             await caller(caller.executions.Trigger, exe.TriggerRequest(pipeline_id="pipe_457", parameters=params))
         ).execution_id
         failed = await over(caller, run)
-        print("XX", failed)
         assert (failed.state, failed.failed_step) == ("failed", "bronze")
         assert failed.error_class
         assert "no CSV" in failed.error
@@ -173,7 +172,7 @@ async def test_cancel_then_retry_then_why(served: Served) -> None:
         key = struct_of(feed_id="pipe_457", day=DAYS[0])
         why = await caller(caller.control.Why, ctl.WhyRequest(pipeline="ads", key=key))
         assert "pipe_457" in why.sentence
-        assert UUID(why.row["last_run"])
+        assert str(UUID(why.row["last_run"])) == why.row["last_run"]
         refused = await caller.refused(caller.control.Why, ctl.WhyRequest(pipeline="ads", key=struct_of(day=DAYS[0])))
         assert "feed_id, day" in (refused.details() or "")
 

@@ -63,7 +63,7 @@ def test_a_method_that_is_missing_or_says_no_role_is_not_served() -> None:
     file.message_type.add(name="Nothing")
     file.service.add(name="Open").method.add(name="Door", input_type=".open.Nothing", output_type=".open.Nothing")
     pool = DescriptorPool()
-    pool.Add(file)  # type: ignore[no-untyped-call]
+    pool.Add(file)
     method = pool.FindServiceByName("open.Open").methods_by_name["Door"]
     with pytest.raises(TypeError, match=r"open\.Open\.Door: say who may call it"):
         rule_of(method)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import subprocess
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -34,7 +35,7 @@ def trailing(error: grpc.aio.AioRpcError) -> dict[str, Any]:
 
 async def test_health_needs_no_token_and_says_what_readyz_says(served: Served) -> None:
     async with connected(served, None) as nobody:
-        health = health_pb2_grpc.HealthStub(nobody.channel)
+        health: Any = health_pb2_grpc.HealthStub(nobody.channel)
         for name in ("", *(service.full_name for service in services().values())):
             answer = await health.Check(health_pb2.HealthCheckRequest(service=name))
             assert answer.status == SERVING, name
@@ -53,9 +54,9 @@ async def test_reflection_shows_the_protocol_to_those_with_a_token(served: Serve
     def look(address: str, metadata: Any) -> tuple[set[str], dict[str, list[str]]]:
         """By gRPC's own client of reflection, which is not async."""
         with grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
-            database = ProtoReflectionDescriptorDatabase(channel)
+            database: Any = ProtoReflectionDescriptorDatabase(channel)
             inner = database._stub.ServerReflectionInfo
-            database._stub.ServerReflectionInfo = lambda requests, **more: inner(requests, metadata=metadata, **more)
+            database._stub.ServerReflectionInfo = partial(inner, metadata=metadata)
             names = set(database.get_services())
             found: dict[str, list[str]] = {}
             for name in names:
@@ -71,7 +72,8 @@ async def test_reflection_shows_the_protocol_to_those_with_a_token(served: Serve
     assert {name: methods[name] for name in own} == own
 
     async with connected(served, None) as nobody:
-        reflection = reflection_pb2_grpc.ServerReflectionStub(nobody.channel)
+        stub: Any = reflection_pb2_grpc.ServerReflectionStub
+        reflection = stub(nobody.channel)
         asked = [reflection_pb2.ServerReflectionRequest(list_services="")]
         for metadata in ((), (("authorization", "Bearer pst_" + "x" * 46),), (("authorization", "Basic eDp5"),)):
             with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -79,12 +81,18 @@ async def test_reflection_shows_the_protocol_to_those_with_a_token(served: Serve
             assert caught.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
+def raw(caller: Caller, path: str) -> Any:
+    """A method that takes and gives bytes."""
+    channel: Any = caller.channel
+    return channel.unary_unary(path)
+
+
 async def test_what_cannot_be_read_is_the_callers_fault(served: Served) -> None:
     async with connected(served, "operator") as caller:
         for service in services().values():
             for method in service.methods:
                 path = f"/{service.full_name}/{method.name}"
-                call = caller.channel.unary_unary(path)
+                call = raw(caller, path)
                 with pytest.raises(grpc.aio.AioRpcError) as caught:
                     await call(b"\xff\xff\xff", metadata=caller.metadata, timeout=20)
                 wanted = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.PERMISSION_DENIED}
@@ -95,12 +103,13 @@ async def test_what_cannot_be_read_is_the_callers_fault(served: Served) -> None:
                 b"\x32" + _varint(len(deep) + 2) + b"\x0a" + _varint(len(deep)) + deep if len(deep) < 16_000 else deep
             )
         where = b"\x12" + _varint(len(deep)) + deep
-        call = caller.channel.unary_unary("/penstock.v1.Plans/Plan")
+        call = raw(caller, "/penstock.v1.Plans/Plan")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call(b"\x0a\x03ads" + where, metadata=caller.metadata, timeout=20)
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        unknown = raw(caller, "/penstock.v1.Plans/Forget")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await caller.channel.unary_unary("/penstock.v1.Plans/Forget")(b"", metadata=caller.metadata, timeout=20)
+            await unknown(b"", metadata=caller.metadata, timeout=20)
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
@@ -157,8 +166,7 @@ async def test_the_same_call_with_the_same_key_is_done_once(served: Served) -> N
         trigger = exe.TriggerRequest(pipeline_id="pipe_456", parameters=exe.TriggerParameters(force=True))
         answers = [await caller(caller.executions.Trigger, trigger, idempotency_key="once") for _ in range(3)]
         assert {one.execution_id for one in answers} == {answers[0].execution_id}
-        days = {"start": "2024-12-20", "end": "2024-12-23"}
-        backfill = pb.StartBackfillRequest(pipeline="ads", force=True, **days)
+        backfill = pb.StartBackfillRequest(pipeline="ads", force=True, start="2024-12-20", end="2024-12-23")
         made = [await caller(caller.plans.StartBackfill, backfill, idempotency_key="fill") for _ in range(2)]
         assert made[0].id == made[1].id
 
@@ -265,7 +273,7 @@ async def test_tls(served: Served, tmp_path: Path) -> None:
         "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1",
         "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(cert),
     ]  # fmt: skip
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    await asyncio.to_thread(subprocess.run, command, check=True, capture_output=True, timeout=60)
     served.gateway.settings = _with(served, tls_cert=str(cert), tls_key=str(key))
     async with serving(served.gateway) as address:
         credentials = grpc.ssl_channel_credentials(cert.read_bytes())

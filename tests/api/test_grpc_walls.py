@@ -1,4 +1,4 @@
-"""Who may call what: every method that the protocol has, as nobody, viewer, operator, admin and another organization."""
+"""Who may call what: every method of the protocol, as nobody, viewer, operator, admin and another organization."""
 
 from __future__ import annotations
 

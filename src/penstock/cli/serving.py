@@ -39,7 +39,7 @@ def serve(
 
     Several may share one database.
     """
-    if find_spec("fastapi") is None or find_spec("uvicorn") is None:
+    if any(find_spec(name) is None for name in ("fastapi", "uvicorn", "grpc")):
         raise SettingError("The service is not installed: pip install 'penstock[service]'.")
     flags = {"host": host, "http_port": port, "grpc_port": grpc_port, "behind_tls": behind_tls or None}
     session = open_session(ctx, app, lanes=lanes, flags=flags, as_json=True)
@@ -122,7 +122,7 @@ async def _serve(session: Session) -> None:
                     if secret is not None:  # past every log and its redaction: this once it is to be read
                         sys.stderr.write(f"An admin's token, shown this once: {secret}\n")
                         sys.stderr.flush()
-                    log.info("serving", app=app.name, url=url, lanes=settings.lanes)
+                    log.info("serving", app=app.name, url=url, grpc=gateway.grpc, lanes=settings.lanes)
                     waiting = asyncio.create_task(asked.wait())
                     await asyncio.wait([waiting, work], return_when=asyncio.FIRST_COMPLETED)
                     waiting.cancel()

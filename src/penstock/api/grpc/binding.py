@@ -83,9 +83,10 @@ class Binding:
         if method.client_streaming:
             msg = f"{method.full_name}: nothing here takes a stream"
             raise TypeError(msg)
+        library: Any = grpc  # its types know no bytes
         if method.server_streaming:
-            return grpc.unary_stream_rpc_method_handler(self._streaming(rule, kind, work))
-        return grpc.unary_unary_rpc_method_handler(self._answering(rule, kind, work))
+            return library.unary_stream_rpc_method_handler(self._streaming(rule, kind, work))
+        return library.unary_unary_rpc_method_handler(self._answering(rule, kind, work))
 
     def _answering(
         self, rule: Rule, kind: type[Message], work: Callable[[Asked, Any], Awaitable[Message]]
@@ -163,24 +164,26 @@ class Binding:
         given = first(metadata, "x-request-id") or ""
         request_id = given if ID.fullmatch(given) else uuid4().hex[:16]
         call = Call(rule=rule, context=context, id=request_id, metadata=metadata)
-        code, refusal = grpc.StatusCode.CANCELLED, None
+        code = grpc.StatusCode.CANCELLED
         try:
             context.set_trailing_metadata((("x-request-id", call.id),))
             found = await work(call)
             code = grpc.StatusCode.OK
             return found  # noqa: TRY300 - its status is told below
-        except Refusal as error:
-            refusal = error
-        except PenstockError as error:
-            refusal = refusal_of(error) or self._unforeseen(call, error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller gets a status and the log the traceback
-            refusal = self._unforeseen(call, error)
+            refusal = self._refusal(call, error)
+            code = refusal.code
         finally:
-            self._tell(call, code if refusal is None else refusal.code)
+            self._tell(call, code)
         trailing = (("x-request-id", call.id), *refusal.metadata())
         return await context.abort(refusal.code, refusal.detail, trailing_metadata=trailing)
 
-    def _unforeseen(self, call: Call, error: Exception) -> Refusal:
+    def _refusal(self, call: Call, error: Exception) -> Refusal:
+        known = error if isinstance(error, Refusal) else None
+        if isinstance(error, PenstockError):
+            known = refusal_of(error)
+        if known is not None:
+            return known
         self._log.error("a call failed", request_id=call.id, method=call.rule.name, traceback=traced(error))
         return Refusal(grpc.StatusCode.INTERNAL, f"The service's log has more under request {call.id}.")
 
@@ -233,4 +236,5 @@ class Gate(grpc.aio.ServerInterceptor):
         async def refused(_: Any, context: Context) -> None:
             await context.abort(refusal.code, refusal.detail, trailing_metadata=refusal.metadata())
 
-        return grpc.stream_stream_rpc_method_handler(refused)
+        library: Any = grpc
+        return library.stream_stream_rpc_method_handler(refused)

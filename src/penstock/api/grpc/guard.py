@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 from uuid import uuid4
@@ -25,7 +25,7 @@ LONGEST_KEY: Final = 200
 KEEPING: Final = {"content-type": "application/grpc+proto"}
 _KEPT: Final = 200
 """Only answers of calls that went well are kept; the column has the statuses of HTTP."""
-_ROLES: Final = {f"ROLE_{role.upper()}": role for role in ROLES}
+_ROLES: Final[Mapping[str, Role]] = {f"ROLE_{role.upper()}": role for role in ROLES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from google.protobuf.struct_pb2 import NULL_VALUE, ListValue, Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -27,7 +27,7 @@ def at(time: datetime | None) -> Timestamp | None:
 
 
 def struct(body: Mapping[str, Any]) -> Struct:
-    """The object; what JSON has not becomes what pydantic makes of it, such as text of a date or of a decimal number."""
+    """The object; what JSON has not becomes what pydantic makes of it, such as text of a date or a decimal number."""
     return Struct(fields={str(name): value(each) for name, each in body.items()})
 
 
@@ -47,9 +47,10 @@ def value(given: object) -> Value:
         case str():
             return Value(string_value=given)
         case Mapping():
-            return Value(struct_value=struct(given))
+            return Value(struct_value=struct(cast("Mapping[str, Any]", given)))
         case list() | tuple():
-            return Value(list_value=ListValue(values=[value(each) for each in given]))
+            entries = cast("Sequence[Any]", given)
+            return Value(list_value=ListValue(values=[value(each) for each in entries]))
         case _:
             return value(to_jsonable_python(given, bytes_mode="base64", fallback=str))
 
