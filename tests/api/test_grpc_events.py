@@ -17,6 +17,7 @@ from penstock.api.grpc.v1.executions_pb2 import GetExecutionRequest, TriggerPara
 from penstock.model.cloud_events import PUBLISHED
 from tests.api.conftest import Serve, Served, until
 from tests.api.grpc_caller import DEADLINE, Caller, connected
+from tests.docs.pages import page as how_to
 
 UNIT_OF_WORK = ["execution.started", "layer.completed", "layer.completed", "layer.completed", "execution.completed"]
 
@@ -176,6 +177,26 @@ async def test_what_another_replica_does_is_told_here(serve: Serve) -> None:
         await call.initial_metadata()
         execution = await done(caller)
         assert (await next_of(call)).subject == execution
+
+
+async def test_the_python_of_the_how_to_page(served: Served, capsys: pytest.CaptureFixture[str]) -> None:
+    page: dict[str, Any] = {}
+    exec(compile("\n".join(how_to("docs/how-to/grpc.md").blocks("python")), "grpc.md", "exec"), page)
+    assert served.gateway.grpc is not None
+    token = await served.token("operator")
+    execution = await page["trigger"](served.gateway.grpc, token)
+    assert await page["trigger"](served.gateway.grpc, token) == execution
+    async with grpc.aio.insecure_channel(served.gateway.grpc) as channel:
+        following = asyncio.create_task(page["follow"](channel, [("authorization", f"Bearer {token}")], 0))
+        out: list[str] = []
+
+        def told() -> bool:
+            out.append(capsys.readouterr().out)
+            return f"execution.completed {execution} ads" in "".join(out)
+
+        await until(told, "followed")
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
 
 
 def test_the_protocol_names_the_types_that_there_are() -> None:

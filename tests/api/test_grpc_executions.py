@@ -26,7 +26,7 @@ def shown(message: Any) -> Any:
     return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
 
 
-def kind_of(value: Any) -> Any:
+def kind_of(value: object) -> type[object]:
     return type(value)
 
 

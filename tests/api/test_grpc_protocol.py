@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import subprocess
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -51,6 +52,17 @@ def test_every_service_in_the_protocol_is_served() -> None:
     }
     assert written == set(services()) == set(SERVICERS)
     assert {service.full_name.rpartition(".")[0] for service in services().values()} == {"penstock.v1"}
+
+
+def test_the_reference_has_every_method_with_its_role() -> None:
+    text = (ROOT / "docs/reference/grpc.md").read_text()
+    told = re.findall(r"^\| `(\w+\.\w+)` \| (\w+) \| (.*) \|$", text, re.MULTILINE)
+    rules = {
+        f"{name}.{method.name}": rule_of(method) for name, service in services().items() for method in service.methods
+    }
+    assert {name: role for name, role, _ in told} == {name: rule.role for name, rule in rules.items()}
+    whole = {name for name, _, what in told if what.endswith("(1)")}
+    assert whole == {name for name, rule in rules.items() if rule.all_organizations}
 
 
 def test_a_method_that_is_missing_or_says_no_role_is_not_served() -> None:

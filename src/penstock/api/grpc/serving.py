@@ -38,7 +38,7 @@ SERVICERS: Final = {
 }
 MOST_CALLS: Final = 1_000
 """Calls at once, streams included; more are refused with RESOURCE_EXHAUSTED."""
-HEALTH: Final = 2.0
+HEALTH: Final = 1.0
 """Seconds between looks at whether the service is ready."""
 MINUTE_MS: Final = 60_000
 
