@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from penstock.model.errors import SettingError
+from penstock.model.etl_block import EtlBlock, parse_etl
 from penstock.model.narrowing import is_mapping
 from penstock.model.notifying import Notify, parse_notify
 from penstock.model.publishing import Publishing, parse_events
@@ -47,7 +48,8 @@ LEVELS: Final = {"DEBUG": 10, "INFO": 20, "WARNING": 30, "ERROR": 40, "CRITICAL"
 POSTGRES: Final = ("HOST", "PORT", "DATABASE", "USER", "PASSWORD")
 
 
-NO_SETTINGS: Final = ("file", "sources", "user", "notify", "events")
+NO_SETTINGS: Final = ("file", "sources", "user", "notify", "events", "etl")
+ACTIVITIES: Final = "etl.workers.max_concurrent_activities"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +94,7 @@ class Settings:
     user: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     notify: Notify | None = None
     events: Publishing | None = None
+    etl: EtlBlock | None = None
 
     @property
     def level(self) -> int:
@@ -101,7 +104,9 @@ class Settings:
     def shown(self) -> list[tuple[str, str, str]]:
         """Name, value and source of each setting; passwords are left out of it."""
         names = [f.name for f in fields(self) if f.name not in NO_SETTINGS]
-        return [(name, _show(name, getattr(self, name)), self.sources.get(name, "default")) for name in names]
+        own = [(name, _show(name, getattr(self, name)), self.sources.get(name, "default")) for name in names]
+        written: Mapping[str, str] = {} if self.etl is None else self.etl.written
+        return own + [(name, value, str(self.file)) for name, value in written.items()]
 
 
 SETTABLE: Final = tuple(f.name for f in fields(Settings) if f.name not in NO_SETTINGS)
@@ -132,6 +137,7 @@ def load_settings(
             hint = did_you_mean(name, known, otherwise=f"; there are {', '.join(known)}.", quoted=True)
             raise SettingError(f"{file}, line {line}: there is no setting {name!r}{hint}")
     learn_environment(environ)
+    etl = parse_etl(body.get("etl"), file, document.places)
     found: dict[str, tuple[Any, str]] = {}
     for name in SETTABLE:
         if (value := (flags or {}).get(name)) is not None:
@@ -144,6 +150,8 @@ def load_settings(
             found[name] = (_from_parts(environ), "environment POSTGRES_*")
         elif name in body:
             found[name] = (body[name], str(file))
+        elif name == "lanes" and etl is not None and etl.max_concurrent_activities is not None:
+            found[name] = (etl.max_concurrent_activities, f"{file}, {ACTIVITIES}")
     values = {
         name: _convert(name, value, f"{source}, line {document.lines[name]}" if source == str(file) else source)
         for name, (value, source) in found.items()
@@ -159,6 +167,7 @@ def load_settings(
         user=_block(body.get("settings"), f"{file}, line {document.lines.get('settings')}"),
         notify=parse_notify(body.get("notify"), file),
         events=parse_events(document, file),
+        etl=etl,
     )
 
 

@@ -33,6 +33,7 @@ from penstock.operations.publishing import Publications
 from penstock.operations.service import Service, service_on
 from penstock.operations.tenant import TenantClient
 from penstock.operations.tokens import Tokens
+from penstock.planning.defaulting import Defaults
 from penstock.ports.engine import OnEvent
 
 
@@ -194,7 +195,9 @@ async def client_on(
         async with telling(registry.name, settings, ledger, resources.call, handlers), engine:
             yield engine
 
-    client = Client(registry, ledger, open_engine, resources.call, lanes=settings.lanes)
+    client = Client(
+        registry, ledger, open_engine, resources.call, lanes=settings.lanes, defaults=Defaults.of(settings.etl)
+    )
     resources.give(Client, client)
     try:
         yield client

@@ -143,7 +143,7 @@ def test_every_variable_is_documented_and_every_documented_one_is_read() -> None
 @named
 def test_every_yaml_block_is_a_settings_file(each: Page) -> None:
     names = [name for block in each.blocks("yaml") for name in yaml.safe_load(block)]
-    assert set(names) <= {*SETTABLE, "settings", "notify", "events"}
+    assert set(names) <= {*SETTABLE, "settings", "notify", "events", "etl"}
 
 
 def test_every_view_and_column_is_documented(database_url: str) -> None:

@@ -11,6 +11,7 @@ from penstock.definition.shaping import shape_of
 from penstock.model.errors import NotFound
 from penstock.model.override import Override, place_of, value_of
 from penstock.model.shape import Shape
+from penstock.planning.defaulting import Defaults, defaulted
 from penstock.planning.overriding import overridden
 from penstock.ports.ledger import Ledger
 
@@ -21,8 +22,8 @@ class Overrides:
     Those of a quota hold at once, all others from the next plan on.
     """
 
-    def __init__(self, registry: Registry, ledger: Ledger) -> None:
-        self._registry, self._ledger = registry, ledger
+    def __init__(self, registry: Registry, ledger: Ledger, defaults: Defaults | None = None) -> None:
+        self._registry, self._ledger, self._defaults = registry, ledger, defaults or Defaults()
 
     async def list(self) -> Sequence[Override]:
         """Every row of this app, those for the whole app first; wrong ones too."""
@@ -35,7 +36,8 @@ class Overrides:
             SettingError: A row is wrong; the message names it.
         """
         rows = await self._ledger.overrides(self._registry.name)
-        return overridden(shape_of(pipeline), [row for row in rows if row.pipeline in (None, pipeline.name)])
+        shape = defaulted(shape_of(pipeline), self._defaults)
+        return overridden(shape, [row for row in rows if row.pipeline in (None, pipeline.name)])
 
     async def set(
         self, name: str, value: str, *, pipeline: str | None = None, note: str | None = None, by: str | None = None

@@ -42,7 +42,7 @@ def overridden(shape: Shape, overrides: Sequence[Override]) -> Shape:
                 pass
             case _:
                 changed = _with_steps(changed, override, place, value)
-    return shape if changed == shape else replace(changed, base=shape.hash)
+    return shape if changed == shape else replace(changed, base=shape.code)
 
 
 def _rank(override: Override, place: Place) -> tuple[int, int]:
