@@ -1,0 +1,1 @@
+"""Advertising reports of many organizations, through bronze, silver and gold."""

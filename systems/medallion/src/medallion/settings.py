@@ -1,0 +1,31 @@
+"""What can be set: `MEDALLION_…` in the environment, then the `settings:` block of `penstock.yaml`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The settings of medallion; the database's are Penstock's own.
+
+    Attributes:
+        credentials_key: Keys of the credentials in the database, separated by commas: the first encrypts, all of them
+            decrypt. `python -m medallion new-key` makes one.
+        landing_dir: The folder that reports are kept in as they were received.
+        settle_seconds: How long a file in a drop folder must have been left alone before it is taken.
+        days_back: How many days, yesterday the last of them, are wanted of a feed when nobody names a range.
+        restate_days: How many days back a DSP may still change its figures: these are fetched anew each day.
+        least_score: Per cent of valid rows below which a day is not published.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="MEDALLION_", frozen=True)
+
+    credentials_key: SecretStr = SecretStr("")
+    landing_dir: Path = Path(".penstock") / "landings"
+    settle_seconds: float = Field(default=10, ge=0)
+    days_back: int = Field(default=7, ge=1, le=3660)
+    restate_days: int = Field(default=3, ge=0, le=3660)
+    least_score: float = Field(default=50, ge=0, le=100)
