@@ -9,12 +9,14 @@ import io
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import polars as pl
 
 import penstock as ps
+from medallion.dsp import table
+from medallion.feeds import feed_by_id
 from medallion.queries import queries
 from medallion.records import as_records
 from penstock import data
@@ -69,8 +71,8 @@ async def load_bronze(ctx: ps.Context[Any], db: ps.Transaction, landing_id: int)
         return int(row[0])
     ctx.log.info(f"Started data ingestion from {landing.origin}", file=landing.name)
     await asyncio.to_thread(_check, landing)
-    bad: list[Any] = []
-    frame = await data.read(landing.path, schema="text", line=LINE, bad=bad)
+    bad: list[data.BadRow] = []
+    frame = await data.read(await _readable(ctx, db, landing), schema="text", line=LINE, bad=bad)
     columns = [name for name in frame.columns if name != LINE]
     rows = pl.DataFrame(
         {"line": frame[LINE].cast(pl.Int32), "record": as_records(frame.select(columns))},
@@ -84,7 +86,22 @@ async def load_bronze(ctx: ps.Context[Any], db: ps.Transaction, landing_id: int)
     return rows.height
 
 
-def _broken(bad: Sequence[Any], landing_id: int) -> pl.DataFrame:
+async def _readable(ctx: ps.Context[Any], db: ps.Transaction, landing: Landing) -> Path:
+    """The file itself; of a DSP's report its table alone, without the totals and notes below it."""
+    feed = await feed_by_id(await db.connection(), landing.feed_id)
+    if feed.source != "dsp":
+        return landing.path
+    trimmed = ctx.workdir / f"{landing.id}.csv"
+    await asyncio.to_thread(_trim, landing.path, trimmed)
+    return trimmed
+
+
+def _trim(report: Path, into: Path) -> None:
+    with report.open(encoding="utf-8", newline="") as lines, into.open("w", encoding="utf-8", newline="") as out:
+        out.writelines(table(lines))
+
+
+def _broken(bad: Sequence[data.BadRow], landing_id: int) -> pl.DataFrame:
     """Lines that are no records, with the reason: nothing that was received is lost."""
     return pl.DataFrame(
         {

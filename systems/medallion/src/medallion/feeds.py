@@ -31,7 +31,7 @@ class FeedConfig(BaseModel):
         folder: The drop folder, for a feed that is dropped.
         pattern: Which files of it are taken.
         credential: The credential's name, for a feed of a DSP.
-        query: What the DSP is asked for, as its API writes it.
+        advertiser: The DSP's id of the advertiser whose reports are fetched.
         currency: What amounts are in.
         first_day: The earliest day that is wanted when nobody names a range.
     """
@@ -42,7 +42,7 @@ class FeedConfig(BaseModel):
     folder: Path | None = None
     pattern: str = "*"
     credential: str | None = None
-    query: dict[str, Any] = Field(default_factory=dict)
+    advertiser: str | None = None
     currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$")
     first_day: date | None = None
 
@@ -69,8 +69,8 @@ class NewFeed(BaseModel):
     def _complete(self) -> NewFeed:
         if self.source == "drop" and self.config.folder is None:
             raise ValueError("a feed that is dropped needs config.folder")
-        if self.source == "dsp" and self.config.credential is None:
-            raise ValueError("a feed of a DSP needs config.credential, the name of a credential")
+        if self.source == "dsp" and (self.config.credential is None or self.config.advertiser is None):
+            raise ValueError("a feed of a DSP needs config.credential, the name of a credential, and config.advertiser")
         return self
 
 

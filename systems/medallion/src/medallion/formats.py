@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 _YEAR: Final = re.compile(r"(?<!\d)(19|20)\d{2}(?=\D|$|[01]\d)")
+_ISO: Final = "%Y-%m-%d"
+_MONTHS: Final = ("%Y %B %d", "%Y %b %d", "%Y %m %d")
 SEPARATOR: Final = " | "
 """Between the parts of what names an ad."""
 
@@ -136,7 +138,7 @@ def canonical(frame: pl.DataFrame, form: Format, *, line: str, name: str, curren
     parts = [text(column).fill_null("") for column in form.ad]
     return frame.select(
         pl.col(line).alias("line"),
-        *_day(form, text, name),
+        _day(form, text, name).alias("date"),
         text(form.campaign_id).alias("campaign_id"),
         (text(form.campaign) if form.campaign else pl.lit(None, pl.String)).alias("campaign"),
         (pl.concat_str(parts, separator=SEPARATOR) if parts else pl.lit("")).alias("ad"),
@@ -151,21 +153,22 @@ def canonical(frame: pl.DataFrame, form: Format, *, line: str, name: str, curren
     )
 
 
-def _day(form: Format, text: Any, name: str) -> tuple[pl.Expr, pl.Expr]:
-    """The day, and the text that it was read from: a day without one is missing, a text without a day is none."""
+def _day(form: Format, text: Any, name: str) -> pl.Expr:
+    """The day in ISO 8601; what is none stays as it stands."""
     import polars as pl
 
     if form.date is not None:
         stands: pl.Expr = text(form.date)
-        day = stands.str.to_date(form.date_format or "%Y-%m-%d", strict=False)
-        return day.alias("date"), stands.alias("date_text")
+        if form.date_format is None:
+            return stands
+        return pl.coalesce(stands.str.to_date(form.date_format, strict=False).dt.to_string(_ISO), stands)
     year = _YEAR.search(name)
     if year is None:
         raise ps.InvalidData(f"{name}: its rows have no year, and its name has none either: call it such as x_2020.csv.")
-    # One of the two missing makes the whole of it missing.
+    # Where month or day is missing, so is the whole of it.
     written = pl.concat_str([pl.lit(year[0]), text(form.month), text(form.day_of_month)], separator=" ")
-    read = [written.str.to_date(pattern, strict=False) for pattern in ("%Y %B %d", "%Y %b %d", "%Y %m %d")]
-    return pl.coalesce(read).alias("date"), written.alias("date_text")
+    read = [written.str.to_date(pattern, strict=False).dt.to_string(_ISO) for pattern in _MONTHS]
+    return pl.coalesce(*read, written)
 
 
 def _check_columns(there: Sequence[str], form: Format, name: str) -> None:

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import penstock as ps
 from medallion.queries import queries
+from medallion.settings import Settings
 
 if TYPE_CHECKING:
     from cryptography.fernet import MultiFernet
     from psycopg import AsyncConnection
-
-    from medallion.settings import Settings
 
 _FILE = "credentials.sql"
 VARIABLE = "MEDALLION_CREDENTIALS_KEY"

@@ -17,6 +17,12 @@ select feed_id, day, part, name, origin, path, sha256, bytes, columns from bronz
 -- name: bronze_count
 select count(*) from bronze.rows where landing_id = %(id)s
 
+-- name: bronze_rows
+select line, record, fault from bronze.rows where landing_id = %(id)s order by line
+
+-- name: keep_rejected
+copy silver.rejected_rows (landing_id, line, rules, type, record) from stdin
+
 -- name: set_columns
 update bronze.landings set columns = %(columns)s where id = %(id)s
 
@@ -89,6 +95,12 @@ select %(org_id)s, %(feed_id)s, date, campaign_id, campaign, impressions, clicks
   revenue / nullif(spend, 0), rows
 from summed
 
+-- name: empty_campaign_daily
+delete from gold.campaign_daily where feed_id = %(feed_id)s and day = any (%(dates)s)
+
+-- name: empty_pacing_metrics
+delete from gold.pacing_metrics where feed_id = %(feed_id)s
+
 -- name: pacing_metrics
 with last as (
   select max(day) as as_of from gold.campaign_daily where feed_id = %(feed_id)s
@@ -110,3 +122,6 @@ select %(org_id)s, feed_id, campaign_id, called, as_of, budget, starts, ends, da
     when spent < 0.9 * budget * days_elapsed / days_total then 'under'
     when spent > 1.1 * budget * days_elapsed / days_total then 'over' else 'on_track' end
 from paced
+
+-- name: gold_days
+select count(*) from gold.days g join medallion.pipelines f on f.id = g.feed_id where f.org_id = %(org_id)s

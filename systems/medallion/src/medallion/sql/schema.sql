@@ -108,15 +108,15 @@ comment on table silver.ad_rows is 'Typed, valid, without duplicates. A landing'
 create table if not exists silver.rejected_rows (
   landing_id bigint not null references bronze.landings on delete cascade,
   line int not null,
-  rule text not null,
+  rules text not null,
   type text not null,
   record text not null,
   primary key (landing_id, line)
 );
-comment on table silver.rejected_rows is 'What was filtered: the first rule that each record broke, and the record as received.';
+comment on table silver.rejected_rows is 'What was filtered: the rules that each record breaks, what kind of fault the first is, and the record as received.';
 
 create or replace view silver.rejections as
-  select f.org_id, o.name as organization, f.name as feed, l.day, l.origin, l.name as file, r.line, r.type, r.rule, r.record, r.landing_id
+  select f.org_id, o.name as organization, f.name as feed, l.day, l.origin, l.name as file, r.line, r.type, r.rules, r.record, r.landing_id
   from silver.rejected_rows r join bronze.landings l on l.id = r.landing_id
   join medallion.pipelines f on f.id = l.feed_id join medallion.organizations o on o.id = f.org_id;
 comment on view silver.rejections is 'What was filtered, whose it is and where it came from.';
