@@ -17,7 +17,8 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: install ## Install, then show Penstock at work on sample data
-	@$(BIN)/penstock demo
+	@$(BIN)/penstock demo aegis
+	@$(BIN)/penstock demo medallion
 
 test: install ## Install, then run the tests (ARGS="-k lanes" is handed to pytest)
 	@$(BIN)/pytest $(ARGS)

@@ -81,7 +81,6 @@ async def load_bronze(ctx: ps.Context[Any], db: ps.Transaction, landing_id: int)
         rows = pl.concat([rows, _broken(bad, landing_id).select(rows.columns)]).sort("line")
     await db.execute(queries(_FILE)["set_columns"], {"id": landing_id, "columns": columns})
     await data.load(db, rows, "bronze.rows", mode="append")
-    ctx.count(bytes=landing.bytes)
     ctx.log.info(f"Fetched {rows.height} records", file=landing.name, bytes=landing.bytes)
     return rows.height
 

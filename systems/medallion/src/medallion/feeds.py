@@ -132,7 +132,10 @@ async def create_feeds(conn: AsyncConnection[Any], org_id: int, feeds: Iterable[
         folder, credential = feed.config.folder, feed.config.credential
         if feed.source == "drop" and (folder is None or not folder.is_dir()):
             raise ps.InvalidData(f"The feed {feed.name!r}: there is no folder {folder}; make it first.")
-        if credential is not None and await _one(conn, "take_credential", {"name": credential, "org_id": org_id}) is None:
+        if (
+            credential is not None
+            and await _one(conn, "take_credential", {"name": credential, "org_id": org_id}) is None
+        ):
             raise ps.InvalidData(
                 f"The feed {feed.name!r}: there is no credential {credential!r} that organization {org_id} may use; "
                 f"python -m medallion credentials set {credential}."

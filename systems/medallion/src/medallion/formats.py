@@ -164,7 +164,9 @@ def _day(form: Format, text: Any, name: str) -> pl.Expr:
         return pl.coalesce(stands.str.to_date(form.date_format, strict=False).dt.to_string(_ISO), stands)
     year = _YEAR.search(name)
     if year is None:
-        raise ps.InvalidData(f"{name}: its rows have no year, and its name has none either: call it such as x_2020.csv.")
+        raise ps.InvalidData(
+            f"{name}: its rows have no year, and its name has none either: call it such as x_2020.csv."
+        )
     # Where month or day is missing, so is the whole of it.
     written = pl.concat_str([pl.lit(year[0]), text(form.month), text(form.day_of_month)], separator=" ")
     read = [written.str.to_date(pattern, strict=False).dt.to_string(_ISO) for pattern in _MONTHS]

@@ -70,12 +70,22 @@ async def load_gold(
     feed_id, org_id = units[0].feed_id, units[0].org_id
     await db.execute(queries(_FILE)["lock_feed"], {"feed_id": feed_id})  # a backfill may be at work on the same feed
     made = await _silver(db, landings)
-    good = [(unit, made[landing]) for unit, landing in zip(units, landings, strict=True) if _passes(ctx, settings, unit, made[landing])]
+    good = [
+        (unit, made[landing])
+        for unit, landing in zip(units, landings, strict=True)
+        if _passes(ctx, settings, unit, made[landing])
+    ]
     if not good:
         return []
     dates = await _dates(db, feed_id, good)
     await db.execute(queries(_FILE)["publish_days"], {"ids": [one.landing_id for _, one in good]})
-    binds = {"feed_id": feed_id, "org_id": org_id, "dates": dates, "first": min(dates, default=None), "last": max(dates, default=None)}
+    binds = {
+        "feed_id": feed_id,
+        "org_id": org_id,
+        "dates": dates,
+        "first": min(dates, default=None),
+        "last": max(dates, default=None),
+    }
     cursor = await db.execute(queries(_FILE)["overlapping"], binds)
     row = await cursor.fetchone()
     published = [
@@ -88,7 +98,9 @@ async def load_gold(
     return published
 
 
-async def tell(ctx: ps.Context[Any], db: ps.Transaction, units: Sequence[FeedUnit], published: Sequence[data.Loaded]) -> None:
+async def tell(
+    ctx: ps.Context[Any], db: ps.Transaction, units: Sequence[FeedUnit], published: Sequence[data.Loaded]
+) -> None:
     """Tell whoever listens on the channel `medallion` of the database, when and only when this is committed."""
     body = {
         "run_id": str(ctx.run_id),

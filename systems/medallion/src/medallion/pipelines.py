@@ -18,8 +18,8 @@ from medallion.dsp import Dsp
 from medallion.feeds import NewFeed, create_feeds, create_org, drop_org, every_feed
 from medallion.gold import gold_days, load_gold, tell
 from medallion.ingest import (
-    Fetched,
     FeedDay,
+    Fetched,
     fetch_report,
     forget_files,
     landed_already,
@@ -251,9 +251,7 @@ async def feeds(new: Organization, db: ps.Transaction, org_id: int = organizatio
 
 
 @onboarding.step(after=feeds)
-async def credentials(
-    ctx: ps.Context[Organization], dsp: Dsp, vault: Vault, org_id: int = organization.output
-) -> int:
+async def credentials(ctx: ps.Context[Organization], dsp: Dsp, vault: Vault, org_id: int = organization.output) -> int:
     """Every DSP lets it in; gives how many were asked."""
     async with ctx.connection() as conn:
         asked = [feed for feed in await every_feed(conn, org_id=org_id) if feed.source == "dsp"]
@@ -290,6 +288,4 @@ async def withdraw(ctx: ps.Context[Organization], db: ps.Transaction, settings: 
         await forget_files(files, settings)
 
 
-app = ps.App(
-    "medallion", [ingestion, etl, backfill, onboarding], settings=Settings, resources=[open_dsp, Vault]
-)
+app = ps.App("medallion", [ingestion, etl, backfill, onboarding], settings=Settings, resources=[open_dsp, Vault])

@@ -25,7 +25,11 @@ def from_records(records: pl.Series, columns: Sequence[str]) -> pl.DataFrame:
         return pl.DataFrame({name: [] for name in columns}, schema=dict.fromkeys(columns, pl.String))
     text = "\n".join(records)
     return pl.read_csv(
-        io.BytesIO(text.encode()), has_header=False, new_columns=list(columns), infer_schema=False, truncate_ragged_lines=False
+        io.BytesIO(text.encode()),
+        has_header=False,
+        new_columns=list(columns),
+        infer_schema=False,
+        truncate_ragged_lines=False,
     )
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+_FILE = "penstock.yaml"
 
 
 class Settings(BaseSettings):
@@ -33,3 +36,35 @@ class Settings(BaseSettings):
     days_back: int = Field(default=7, ge=1, le=3660)
     restate_days: int = Field(default=3, ge=0, le=3660)
     least_score: float = Field(default=50, ge=0, le=100)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Commands ask for settings outside of a run too, so the file is read here as Penstock reads it in one."""
+        return (
+            init_settings,
+            env_settings,
+            dotenv_settings,
+            file_secret_settings,
+            InitSettingsSource(settings_cls, init_kwargs=_block(Path.cwd())),
+        )
+
+
+def _block(here: Path) -> dict[str, Any]:
+    """The `settings:` block of the nearest file upwards; of a file that cannot be read Penstock tells in its words."""
+    import yaml
+
+    found = next((path / _FILE for path in (here, *here.parents) if (path / _FILE).is_file()), None)
+    if found is None:
+        return {}
+    try:
+        body: Any = yaml.safe_load(found.read_text(encoding="utf-8-sig"))
+        return dict(body["settings"])
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return {}

@@ -41,3 +41,7 @@ delete from gold.pacing_metrics where org_id = %(org_id)s
 
 -- name: drop_org
 delete from medallion.organizations where id = %(org_id)s
+
+-- name: rejections
+select feed, file, line, type, rules, record from silver.rejections
+where %(feed)s::text is null or feed = %(feed)s::text order by landing_id desc, line limit %(limit)s

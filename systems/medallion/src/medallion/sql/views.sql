@@ -18,7 +18,13 @@ create or replace view medallion.etl_executions as
       max((x.counts ->> 'read')::bigint) as processed,
       coalesce(sum((x.counts ->> 'filtered')::bigint), 0)::bigint + coalesce(sum((x.counts ->> 'failed')::bigint), 0)::bigint as failed,
       max((x.counts ->> 'bytes')::bigint) as bytes
-    from penstock.v1_steps x where x.run_number = r.number) s on true
+    from (
+      select y.step, y.place, y.started_at, y.output, coalesce(y.counts, (
+        -- A step that was called once per unit has its counts there.
+        select jsonb_object_agg(k.key, k.n) from (
+          select e.key, sum(e.value::bigint) as n from penstock.calls c cross join lateral json_each_text(c.counts) e
+          where c.run_id = y.run_number and c.step = y.step group by e.key) k)) as counts
+      from penstock.v1_steps y where y.run_number = r.number) x) s on true
   where r.app = 'medallion' and (r.instance is null or r.instance ~ '^[0-9a-f-]{36}$');
 comment on view medallion.etl_executions is 'Every run of medallion; its states are translated: partial is completed, cancelled is failed.';
 
