@@ -66,10 +66,10 @@ async def load_bronze(ctx: ps.Context[Any], db: ps.Transaction, landing_id: int)
     cursor = await db.execute(queries(_FILE)["bronze_count"], {"id": landing_id})
     row = await cursor.fetchone()
     if row is not None and landing.columns:  # received once, loaded once: what is there is never changed
-        ctx.log.info(f"{landing.name} is in bronze already", rows=row[0])
+        ctx.log.info("%s is in bronze already", landing.name, rows=row[0])
         ctx.count(read=row[0])
         return int(row[0])
-    ctx.log.info(f"Started data ingestion from {landing.origin}", file=landing.name)
+    ctx.log.info("Started data ingestion from %s", landing.origin, file=landing.name)
     await asyncio.to_thread(_check, landing)
     bad: list[data.BadRow] = []
     frame = await data.read(await _readable(ctx, db, landing), schema="text", line=LINE, bad=bad)
@@ -81,7 +81,7 @@ async def load_bronze(ctx: ps.Context[Any], db: ps.Transaction, landing_id: int)
         rows = pl.concat([rows, _broken(bad, landing_id).select(rows.columns)]).sort("line")
     await db.execute(queries(_FILE)["set_columns"], {"id": landing_id, "columns": columns})
     await data.load(db, rows, "bronze.rows", mode="append")
-    ctx.log.info(f"Fetched {rows.height} records", file=landing.name, bytes=landing.bytes)
+    ctx.log.info("Fetched %d records", rows.height, file=landing.name, bytes=landing.bytes)
     return rows.height
 
 

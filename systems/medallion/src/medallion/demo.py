@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import penstock as ps
 from medallion.console import columns, run, say
 from medallion.feeds import Campaign, FeedConfig, NewFeed, create_feeds, create_org, set_campaigns
-from medallion.pipelines import app, etl, ingestion
+from medallion.pipelines import app, through_layers
 from medallion.preparing import prepare
 from medallion.queries import queries
 from medallion.samples import DAYS, DIRT, FIRST_DAY, ROWS, write_reports
@@ -37,9 +37,7 @@ def main() -> int:
 
 
 async def _main() -> int:
-    say(
-        f"Medallion takes the reports of an organization's ads through bronze, silver and gold: {ROWS:,} rows of {DAYS} days."
-    )
+    say(f"Medallion takes the reports of an organization's ads through three layers: {ROWS:,} rows of {DAYS} days.")
     say(f"They are samples, made here; {DIRT.total} of the rows are spoiled on purpose.")
     say()
     await asyncio.to_thread(write_reports, FOLDER / "inbox")
@@ -49,14 +47,13 @@ async def _main() -> int:
         feed_id = await _feed(client)
         say()
         say("2. DataIngestionWorkflow keeps them as received, ETLWorkflow makes the layers")
-        for pipeline in (ingestion, etl):
-            done = await client.run(pipeline, where={"feed_id": feed_id}, triggered_by="demo")
+        for name, done in await through_layers(client, {"feed_id": feed_id}, "demo"):
             for failed in done.failed:
-                say(f"   {pipeline.name}: {failed.error}")
+                say(f"   {name}: {failed.error}")
             if not done.ok:
                 return 1
             what = ", ".join(f"{count} {state}" for state, count in done.counts.items())
-            say(f"   {pipeline.name}: {what or 'nothing to do'}, {done.seconds:.1f} s")
+            say(f"   {name}: {what or 'nothing to do'}, {done.seconds:.1f} s")
         say()
         await _show(client, feed_id)
     return 0
@@ -95,9 +92,7 @@ async def _show(client: ps.Client, feed_id: UUID) -> None:
         say()
         say(f"4. Quality score {score}: {valid:,} of {total:,} rows are valid. The others, by what is wrong with them:")
         columns(await rows("rejected"), ("type", "rules", "rows", "such as"))
-        say(
-            "   They lie in silver.rejections, each with its file, its line and its record: python -m medallion rejections"
-        )
+        say("   They are in silver.rejections, each with its file, line and record: python -m medallion rejections")
         say()
         say("5. Gold: the pacing of some campaigns")
         columns(await rows("pacing"), ("campaign", "spent", "of budget", "expected by now", "pace", "status"))

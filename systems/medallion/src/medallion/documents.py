@@ -7,7 +7,7 @@ import json
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import yaml
 from pydantic import ValidationError
@@ -80,11 +80,19 @@ def secret_in(text: str) -> dict[str, Any]:
         body = json.loads(text)
     except json.JSONDecodeError as error:
         raise ps.InvalidData(f"The secret is no JSON (line {error.lineno}, column {error.colno}).") from None
-    if not isinstance(body, dict) or not body:
+    return _object(body)
+
+
+def _object(body: Any) -> dict[str, Any]:
+    if not _is_object(body) or not body:
         raise ps.InvalidData(
             'The secret is a JSON object, such as {"client_id": …, "client_secret": …, "refresh_token": …}.'
         )
-    return dict(body)
+    return body
+
+
+def _is_object(body: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(body, dict)
 
 
 def settings_here() -> Settings:

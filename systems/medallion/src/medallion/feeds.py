@@ -155,7 +155,7 @@ async def drop_org(conn: AsyncConnection[Any], org_id: int) -> list[Path]:
     """Take an organization away with all it has; returns the files that were kept for it."""
     cursor = await conn.execute(_sql("landed_files"), {"org_id": org_id})
     files = [Path(str(row[0])) for row in await cursor.fetchall()]
-    await conn.execute(_sql("drop_gold"), {"org_id": org_id})
+    await conn.execute(_sql("drop_rows"), {"org_id": org_id})
     await conn.execute(_sql("drop_org"), {"org_id": org_id})
     return files
 

@@ -127,7 +127,7 @@ def _passes(ctx: ps.Context[U], settings: Settings, unit: U, made: Made) -> bool
         unit,
         ps.Rejected(
             f"Only {made.valid} of {made.rows} rows of {unit.day} are valid ({share:.2f} %, least_score is "
-            f"{settings.least_score:g}): it is not published. See silver.rejections where landing_id = {made.landing_id}."
+            f"{settings.least_score:g}): it is not published; see silver.rejections, landing_id = {made.landing_id}."
         ),
     )
     return False

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 import penstock as ps
 from medallion.drops import fingerprint_of
-from medallion.dsp import Dsp
+from medallion.dsp import API, TOKENS, Dsp
 from medallion.feeds import Feed, feed_by_id
 from medallion.queries import queries
 from medallion.settings import Settings
@@ -72,12 +72,7 @@ async def landed_already(ctx: ps.Context[Any], wanted: Wanted) -> int | None:
 
 async def open_dsp(settings: Settings) -> AsyncIterator[Dsp]:
     """The client of the DSP, shared by all steps."""
-    where: dict[str, str] = {}
-    if settings.dsp_url is not None:
-        where["api_url"] = settings.dsp_url
-    if settings.dsp_token_url is not None:
-        where["token_url"] = settings.dsp_token_url
-    async with Dsp(**where) as dsp:
+    async with Dsp(settings.dsp_url or API, token_url=settings.dsp_token_url or TOKENS) as dsp:
         yield dsp
 
 
@@ -97,7 +92,7 @@ async def fetch_report(ctx: ps.Context[Any], wanted: Wanted, dsp: Dsp, vault: Va
     Raises:
         NoData: The dropped file is gone, or was written to since it was seen; the next look finds it again.
     """
-    ctx.log.info(f"Fetching {wanted.name}", day=wanted.day.isoformat(), file=wanted.part or None)
+    ctx.log.info("Fetching %s", wanted.name, day=wanted.day.isoformat(), file=wanted.part or None)
     if wanted.source == "drop":
         path = Path(str(wanted.path))
         await asyncio.to_thread(_check_unchanged, ctx, path, wanted.fingerprint, settings)

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Mapping
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -145,6 +145,17 @@ async def notify(
     await tell(ctx, db, landed, published)
 
 
+async def through_layers(
+    client: ps.Client, where: Mapping[str, object], triggered_by: str
+) -> list[tuple[str, ps.Summary[Any]]]:
+    """Ingest and make the layers, now; what each of the two pipelines came to, the second after a first that is ok."""
+    landed = await client.run(ingestion, where=where, triggered_by=triggered_by)
+    if not landed.ok:
+        return [(ingestion.name, landed)]
+    made = await client.run(etl, where=where, triggered_by=triggered_by)
+    return [(ingestion.name, landed), (etl.name, made)]
+
+
 class BackfillDay(NamedTuple):
     """A day of the past that should be in gold. Chunks, the months of a feed, run side by side."""
 
@@ -267,11 +278,10 @@ async def first_gold(ctx: ps.Context[Organization], penstock: ps.Client, org_id:
     Raises:
         InvalidData: A run failed, or there was nothing to make gold of.
     """
-    for pipeline in (ingestion, etl):
-        done = await penstock.run(pipeline, where={"org_id": org_id}, triggered_by="onboarding")
+    for name, done in await through_layers(penstock, {"org_id": org_id}, "onboarding"):
         if not done.ok:
             why = next((run.error for run in done.failed if run.error), "see penstock runs")
-            raise ps.InvalidData(f"{ctx.unit.name} did not reach its first gold tables: {pipeline.name}: {why}")
+            raise ps.InvalidData(f"{ctx.unit.name} did not reach its first gold tables: {name}: {why}")
     async with ctx.connection() as conn:
         found = await gold_days(conn, org_id)
     if not found:

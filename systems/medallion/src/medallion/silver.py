@@ -49,7 +49,7 @@ async def load_silver(ctx: ps.Context[Any], db: ps.Transaction, landing_id: int)
     if made.rejected.height:
         # Kept, and no output of the step: `written` counts the valid rows only.
         await _keep_rejected(db, landing_id, made.rejected)
-        ctx.log.warning(f"{made.rejected.height} records filtered due to data quality issues", file=landing.name)
+        ctx.log.warning("%d records filtered due to data quality issues", made.rejected.height, file=landing.name)
     first, last = made.days
     await db.execute(
         queries(_FILE)["silver_load"],

@@ -1,4 +1,4 @@
-"""Credentials of organizations: encrypted with keys that only the settings know, so that the database alone says nothing."""
+"""Credentials of organizations, encrypted with keys that only the settings know: the database alone says nothing."""
 
 from __future__ import annotations
 

@@ -36,8 +36,11 @@ select distinct l.path from bronze.landings l join medallion.pipelines f on f.id
 and not exists (select from bronze.landings x join medallion.pipelines y on y.id = x.feed_id
   where x.path = l.path and y.org_id <> f.org_id)
 
--- name: drop_gold
-delete from gold.pacing_metrics where org_id = %(org_id)s
+-- name: drop_rows
+with l as (select l.id from bronze.landings l join medallion.pipelines f on f.id = l.feed_id where f.org_id = %(org_id)s),
+  a as (delete from silver.ad_rows r using l where r.landing_id = l.id),
+  b as (delete from silver.rejected_rows r using l where r.landing_id = l.id)
+delete from bronze.rows r using l where r.landing_id = l.id
 
 -- name: drop_org
 delete from medallion.organizations where id = %(org_id)s

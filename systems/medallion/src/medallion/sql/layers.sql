@@ -60,6 +60,7 @@ with gone as (
   where l.feed_id = %(feed_id)s and l.day = any (%(days)s) and l.id <> g.landing_id
     and l.received_at < (select m.received_at from bronze.landings m where m.id = g.landing_id)
 ), rows as (delete from silver.ad_rows r using gone where r.landing_id = gone.id),
+  rejected as (delete from silver.rejected_rows r using gone where r.landing_id = gone.id),
   loads as (delete from silver.loads s using gone where s.landing_id = gone.id)
 select count(*) from gone
 
