@@ -53,6 +53,18 @@ def test_a_failed_unit_leaves_the_batch_and_the_rest_goes_on() -> None:
     assert sim.calls(load) == [A, C]
 
 
+def test_a_batch_of_which_no_unit_is_left_failed_for_what_failed_its_first() -> None:
+    prices = ps.Pipeline("prices", Asset, batch=10)
+
+    @prices.step
+    async def fetch(asset: Asset) -> str:
+        raise ps.InvalidData(f"{asset.symbol} is no symbol")
+
+    summary = Simulation(prices, wanted=[A, B]).run()
+    assert summary.counts == {"failed": 1}
+    assert (summary.failed[0].error_class, summary.failed[0].error) == ("data", "A is no symbol (and 1 more units)")
+
+
 def test_a_unit_that_may_be_tried_again_gets_a_run_of_its_own() -> None:
     prices = ps.Pipeline("prices", Asset, batch=10)
     failures = [ConnectionError("reset")]

@@ -24,11 +24,13 @@ def end_record(run: Carried, ended: Ended, now: Instant, *, keep: bool, event: E
         keep: Whether to go on with the lane's next run.
         event: What goes to the outbox, if the app wants it.
     """
+    # A driver that ran out of units has no words of its own for why: what failed the first of them is it.
+    error_class = ended.error_class if ended.error else _first_class(run) or ended.error_class
     return EndRecord(
         hold=run.hold,
         state=ended.state,
         units=tuple(_unit_end(run, ended, slot) for slot in run.slots),
-        error_class=ended.error_class or _first_class(run),
+        error_class=error_class,
         error=ended.error or _first_error(run),
         failed_step=ended.failed_step,
         keep=keep,
