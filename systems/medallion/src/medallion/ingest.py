@@ -72,7 +72,8 @@ async def landed_already(ctx: ps.Context[Any], wanted: Wanted) -> int | None:
 
 async def open_dsp(settings: Settings) -> AsyncIterator[Dsp]:
     """The client of the DSP, shared by all steps."""
-    async with Dsp(settings.dsp_url or API, token_url=settings.dsp_token_url or TOKENS) as dsp:
+    api, tokens = settings.dsp_url or API, settings.dsp_token_url or TOKENS
+    async with Dsp(api, token_url=tokens, first=settings.dsp_poll_seconds) as dsp:
         yield dsp
 
 

@@ -19,6 +19,7 @@ class Settings(BaseSettings):
             decrypt. `python -m medallion new-key` makes one.
         dsp_url: Where the DSP's reporting API is; DV360's by default.
         dsp_token_url: Where a refresh token is changed for an access token; Google's by default.
+        dsp_poll_seconds: How long until a report is asked for the first time; then twice as long each time, up to 60.
         landing_dir: The folder that reports are kept in as they were received.
         settle_seconds: How long a file in a drop folder must have been left alone before it is taken.
         days_back: How many days, yesterday the last of them, are wanted of a feed when nobody names a range.
@@ -31,6 +32,7 @@ class Settings(BaseSettings):
     credentials_key: SecretStr = SecretStr("")
     dsp_url: str | None = None
     dsp_token_url: str | None = None
+    dsp_poll_seconds: float = Field(default=5, gt=0, le=60)
     landing_dir: Path = Path(".penstock") / "landings"
     settle_seconds: float = Field(default=10, ge=0)
     days_back: int = Field(default=7, ge=1, le=3660)
