@@ -33,7 +33,20 @@ def line(
     currency: str = "USD",
 ) -> str:
     """A row of a report in the format `standard`."""
-    return f"{day},{campaign},Name of {campaign},{item},banner,{impressions},{clicks},{conversions},{spend},{revenue},{currency}"
+    values = (
+        day,
+        campaign,
+        f"Name of {campaign}",
+        item,
+        "banner",
+        impressions,
+        clicks,
+        conversions,
+        spend,
+        revenue,
+        currency,
+    )
+    return ",".join(map(str, values))
 
 
 def text_of(*lines: str) -> str:

@@ -63,9 +63,9 @@ class Fetched(BaseModel):
 
 
 async def landed_already(ctx: ps.Context[Any], wanted: Wanted) -> int | None:
-    """The newest landing of this day and part."""
+    """The landing of this day and part that need not be fetched again."""
     async with ctx.connection() as conn:
-        cursor = await conn.execute(queries(_FILE)["newest_landing"].encode(), _key(wanted))
+        cursor = await conn.execute(queries(_FILE)["usable_landing"].encode(), _key(wanted))
         row = await cursor.fetchone()
     return None if row is None else int(row[0])
 
@@ -125,7 +125,6 @@ async def register_report(db: ps.Transaction, wanted: Wanted, fetched: Fetched) 
             "path": str(file.path),
             "sha256": file.sha256,
             "bytes": file.bytes,
-            "fingerprint": wanted.fingerprint,
         },
     )
     row = await cursor.fetchone()
@@ -147,7 +146,7 @@ async def forget_files(files: Iterable[Path], settings: Settings) -> None:
 
 
 def _key(wanted: Wanted) -> dict[str, object]:
-    return {"feed_id": wanted.feed_id, "day": wanted.day, "part": wanted.part}
+    return {"feed_id": wanted.feed_id, "day": wanted.day, "part": wanted.part, "fingerprint": wanted.fingerprint}
 
 
 def _check_unchanged(ctx: ps.Context[Any], path: Path, fingerprint: str | None, settings: Settings) -> None:

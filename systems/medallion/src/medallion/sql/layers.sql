@@ -7,9 +7,12 @@ on conflict (feed_id, day, part, sha256) do update
 set received_at = clock_timestamp(), fingerprint = excluded.fingerprint, path = excluded.path
 returning id, xmax = 0 as is_new
 
--- name: newest_landing
-select id, name, path, sha256, bytes from bronze.landings
-where feed_id = %(feed_id)s and day = %(day)s and part = %(part)s order by received_at desc, id desc limit 1
+-- name: usable_landing
+-- The newest, if silver could be made of it and its file was not changed since.
+select l.id from (
+  select * from bronze.landings where feed_id = %(feed_id)s and day = %(day)s and part = %(part)s
+  order by received_at desc, id desc limit 1) l
+where l.fingerprint is not distinct from %(fingerprint)s::text and exists (select from silver.loads s where s.landing_id = l.id)
 
 -- name: hold_landing
 select feed_id, day, part, name, origin, path, sha256, bytes, columns from bronze.landings where id = %(id)s for update
