@@ -28,10 +28,9 @@ async def test_a_range_is_filled_month_by_month_and_nothing_is_done_again(world:
     assert len(world.spend()) == DAYS
     assert min(world.spend())[0] == FIRST
     assert (await world.run(backfill, where={"feed_id": feed}, start=FIRST, end=LAST)).counts == {}
-    (world.inbox / "2024-02-10.csv").write_text((world.inbox / "2024-02-11.csv").read_text())
     more = await world.run(backfill, where={"feed_id": feed}, start=FIRST - timedelta(days=2), end=LAST)
-    assert world.one("select units from penstock.runs order by run_id desc limit 1") == 2
     assert more.counts == {"completed": 1}
+    assert world.one("select units from penstock.runs order by run_id desc limit 1") == 2
     assert (await world.run(etl)).counts == {}, "gold has what landed"
 
 
