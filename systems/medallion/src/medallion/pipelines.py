@@ -43,6 +43,8 @@ RETRY: Mapping[ps.ErrorClass, ps.Retry] = {
 SIDE_BY_SIDE = 4
 """Days of a batch that are fetched or read at once."""
 BATCH = 31
+"""Days of a feed that one run takes through the layers, where more than one is missing. Ingestion takes one: what the
+network does to one day is tried again within its run, and is no failure of others."""
 
 
 async def wanted(settings: Settings, client: ps.Client) -> Mapping[str, object]:
@@ -65,7 +67,6 @@ ingestion = ps.Pipeline(
     instance=("feed_id", "name"),
     lane="feed_id",
     order=("day", "part"),
-    batch=BATCH,
     retry=RETRY,
     schedule="0 6 * * *",
 )

@@ -121,7 +121,7 @@ insert into gold.pacing_metrics (org_id, feed_id, campaign_id, campaign, as_of, 
   spent, expected, remaining, pace, daily_rate_needed, status)
 select %(org_id)s, feed_id, campaign_id, called, as_of, budget, starts, ends, days_elapsed, days_total, spent,
   budget * days_elapsed / days_total, budget - spent, spent / nullif(budget * days_elapsed / days_total, 0),
-  (budget - spent) / nullif(ends - greatest(as_of, starts - 1), 0),
+  (budget - spent) / nullif(greatest(0, ends - greatest(as_of, starts - 1)), 0),
   case when as_of < starts then 'not_started' when as_of >= ends then 'ended'
     when spent < 0.9 * budget * days_elapsed / days_total then 'under'
     when spent > 1.1 * budget * days_elapsed / days_total then 'over' else 'on_track' end
