@@ -7,7 +7,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import aegis_quality, aegis_reports, claims, cold_start, executions, load, loading, plans, throughput
+from benchmarks import (
+    aegis_quality,
+    aegis_reports,
+    claims,
+    cold_start,
+    executions,
+    load,
+    loading,
+    medallion_layers,
+    plans,
+    throughput,
+)
 from benchmarks.figures import Figure, show, write
 from benchmarks.server import facts, server
 
@@ -18,6 +29,7 @@ BENCHMARKS: dict[str, Callable[..., list[Figure]]] = {
     "executions": executions.measure,
     "cold_start": cold_start.measure,
     "loading": loading.measure,
+    "medallion_layers": medallion_layers.measure,
 }
 REPORTS, QUALITY, LOAD = "aegis_reports", "aegis_quality", "load"
 

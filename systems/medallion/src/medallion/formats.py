@@ -126,11 +126,11 @@ def canonical(frame: pl.DataFrame, form: Format, *, line: str, name: str, curren
     import polars as pl
 
     _check_columns([column for column in frame.columns if column != line], form, name)
-    absent = ["", *form.blank]
+    absent = dict.fromkeys(["", *form.blank])
 
     def text(column: str) -> pl.Expr:
         value = pl.col(column).str.strip_chars()
-        return pl.when(value.is_in(absent)).then(None).otherwise(value)
+        return pl.when(pl.any_horizontal(value == blank for blank in absent)).then(None).otherwise(value)
 
     def figure(column: str | None) -> pl.Expr:
         return pl.lit("0") if column is None else text(column)

@@ -15,28 +15,22 @@ _SPECIAL = r'[",\r\n]'
 
 def as_records(frame: pl.DataFrame) -> pl.Series:
     """Each row as one CSV record with commas; only what has to be is quoted, and what is missing is empty."""
-    fields = [_quoted(name) for name in frame.columns]
-    return frame.select(pl.concat_str(fields, separator=",").alias("record")).to_series()
+    fields = [_quoted(frame[name]) for name in frame.columns]
+    return pl.select(pl.concat_str(fields, separator=",").alias("record")).to_series()
 
 
 def from_records(records: pl.Series, columns: Sequence[str]) -> pl.DataFrame:
     """The rows again, all text, in the same order."""
     if records.is_empty():
-        return pl.DataFrame({name: [] for name in columns}, schema=dict.fromkeys(columns, pl.String))
-    text = "\n".join(records)
-    return pl.read_csv(
-        io.BytesIO(text.encode()),
-        has_header=False,
-        new_columns=list(columns),
-        infer_schema=False,
-        truncate_ragged_lines=False,
-    )
+        return pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
+    text: str = records.str.join("\n").item()
+    return pl.read_csv(io.BytesIO(text.encode()), has_header=False, new_columns=list(columns), infer_schema=False)
 
 
-def _quoted(name: str) -> pl.Expr:
-    value = pl.col(name).cast(pl.String).fill_null("")
-    return (
-        pl.when(value.str.contains(_SPECIAL))
-        .then(pl.concat_str(pl.lit('"'), value.str.replace_all('"', '""', literal=True), pl.lit('"')))
-        .otherwise(value)
-    )
+def _quoted(values: pl.Series) -> pl.Series:
+    plain = values.cast(pl.String).fill_null("")
+    special = plain.str.contains(_SPECIAL)
+    if not special.any():  # as nearly always; looking is cheaper than writing it all anew
+        return plain
+    doubled = pl.concat_str(pl.lit('"'), plain.str.replace_all('"', '""', literal=True), pl.lit('"'))
+    return pl.select(pl.when(special).then(doubled).otherwise(plain)).to_series()

@@ -41,7 +41,7 @@ async def load_silver(ctx: ps.Context[Any], db: ps.Transaction, landing_id: int)
     """
     landing = await hold(db, landing_id)
     feed = await feed_by_id(await db.connection(), landing.feed_id)
-    bronze = await data.query(db, queries(_FILE)["bronze_rows"], id=landing_id)
+    bronze = (await data.query(db, queries(_FILE)["bronze_rows"], id=landing_id)).sort("line")
     made = await asyncio.to_thread(make, bronze, landing, feed)
     await db.execute(queries(_FILE)["empty_silver"], {"id": landing_id})
     of_landing = pl.lit(landing_id).alias("landing_id")
@@ -71,7 +71,7 @@ def make(bronze: pl.DataFrame, landing: Landing, feed: Feed) -> Made:
     Of rows that are about the same ad of the same day the first counts.
 
     Args:
-        bronze: `line`, `record` and `fault`.
+        bronze: `line`, `record` and `fault`, in the order of the lines.
         landing: The report that they are of.
         feed: Whose it is.
 
