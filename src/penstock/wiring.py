@@ -29,6 +29,7 @@ from penstock.operations.delivering import Deliveries
 from penstock.operations.following import Events
 from penstock.operations.gateway import Gateway, Reach
 from penstock.operations.noticing import Notices
+from penstock.operations.overriding import Overrides
 from penstock.operations.publishing import Publications
 from penstock.operations.service import Service, service_on
 from penstock.operations.tenant import TenantClient
@@ -195,9 +196,8 @@ async def client_on(
         async with telling(registry.name, settings, ledger, resources.call, handlers), engine:
             yield engine
 
-    client = Client(
-        registry, ledger, open_engine, resources.call, lanes=settings.lanes, defaults=Defaults.of(settings.etl)
-    )
+    client = Client(registry, ledger, open_engine, resources.call, lanes=settings.lanes)
+    client.overrides = Overrides(registry, ledger, Defaults.of(settings.etl))
     resources.give(Client, client)
     try:
         yield client

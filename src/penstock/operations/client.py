@@ -23,7 +23,6 @@ from penstock.operations.explaining import explain
 from penstock.operations.overriding import Overrides
 from penstock.operations.planning import TOP, Ask, Call, check_fresh, plan_query, public_gap, public_plan
 from penstock.operations.results import public_run, summary_of
-from penstock.planning.defaulting import Defaults
 from penstock.ports.engine import Engine, OnEvent, OpenEngine
 from penstock.ports.ledger import Ledger
 from penstock.ports.records import QuotaUse, StoredRun
@@ -38,18 +37,9 @@ class Client:
     Ids may be given as the UUID that results carry or as the ledger's number.
     """
 
-    def __init__(
-        self,
-        registry: Registry,
-        ledger: Ledger,
-        open_engine: OpenEngine,
-        call: Call,
-        *,
-        lanes: int,
-        defaults: Defaults | None = None,
-    ) -> None:
+    def __init__(self, registry: Registry, ledger: Ledger, open_engine: OpenEngine, call: Call, *, lanes: int) -> None:
         self._registry, self._ledger, self._open_engine, self._call = registry, ledger, open_engine, call
-        self._lanes, self.overrides = lanes, Overrides(registry, ledger, defaults)
+        self._lanes, self.overrides = lanes, Overrides(registry, ledger)
         self._listeners: list[asyncio.Queue[Event]] = []
         self._engines: set[Engine] = set()
 

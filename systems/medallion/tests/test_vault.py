@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import SecretStr
 
 import penstock as ps
 from medallion.settings import Settings
@@ -13,7 +14,7 @@ SECRET = {"client_id": "me", "client_secret": "hush-hush-4711", "refresh_token":
 
 
 def vault(*keys: str) -> Vault:
-    return Vault(Settings(credentials_key=",".join(keys)))
+    return Vault(Settings(credentials_key=SecretStr(",".join(keys))))
 
 
 def test_what_is_sealed_opens_and_says_nothing_before() -> None:
@@ -45,7 +46,7 @@ def test_a_key_that_is_none_is_told_and_not_shown() -> None:
     with pytest.raises(ps.SettingError, match=r"the key number 2 is none") as caught:
         vault(new_key(), "my-secret-password").seal("acme", SECRET)
     assert "my-secret-password" not in str(caught.value)
-    assert "my-secret-password" not in repr(Settings(credentials_key="my-secret-password"))
+    assert "my-secret-password" not in repr(Settings(credentials_key=SecretStr("my-secret-password")))
 
 
 def test_a_secret_opens_under_no_other_name() -> None:

@@ -96,8 +96,8 @@ class World:
             return await client.run(pipeline, **options)
 
     def rows(self, query: str, *values: object) -> list[dict[str, Any]]:
-        with psycopg.connect(self.url, row_factory=dict_row) as connection:
-            return connection.execute(query.encode(), values or None).fetchall()
+        with psycopg.connect(self.url) as connection, connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(query.encode(), values or None).fetchall()
 
     def one(self, query: str, *values: object) -> Any:
         (row,) = self.rows(query, *values)
