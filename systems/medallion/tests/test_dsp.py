@@ -10,9 +10,9 @@ from datetime import date
 from typing import Any, NamedTuple
 
 import pytest
-from medallion.dsp import Dsp, ReportFailed, table
 
 import penstock as ps
+from medallion.dsp import Dsp, ReportFailed, table
 from penstock.testing import database, servers
 from penstock.testing.servers import Cut, Dv360Server, Garbled, Silent, Turned
 
