@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -41,6 +43,22 @@ def test_a_file_that_somebody_writes_to_is_left_alone(tmp_path: Path) -> None:
         os.utime(path, (100, 100))
         assert seen(tmp_path, now=1_000_000, settle=10) == []
     assert seen(tmp_path, now=1_000_000, settle=10) == ["2024-12-20.csv"]
+
+
+def test_looking_does_no_harm_to_who_writes_nor_to_who_looks(tmp_path: Path) -> None:
+    """In a process of its own: the signal that tells of a writer would end it."""
+    path = tmp_path / "2024-12-20.csv"
+    path.write_text("x")
+    writer = "import sys, time; end = time.time() + 1.5\nwhile time.time() < end: open(sys.argv[1], 'a').close()"
+    looker = (
+        "import sys, time; from pathlib import Path; from medallion.drops import _being_written\n"
+        "end = time.time() + 1.5\n"
+        "while time.time() < end: _being_written(Path(sys.argv[1]))\n"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", writer, str(path)]) for _ in range(2)]
+    looking = subprocess.run([sys.executable, "-c", looker, str(path)], check=False, timeout=60)
+    assert [process.wait(60) for process in writers] == [0, 0]
+    assert looking.returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import re
+import signal
 import stat
 from calendar import monthrange
 from collections.abc import Iterator
@@ -97,15 +98,18 @@ def _complete(folder: Path, pattern: str, now: float, settle: float) -> Iterator
 
 def _being_written(path: Path) -> bool:
     """Whether a process of this machine has it open for writing, where the system can tell (Linux, own files)."""
-    lease, read = getattr(fcntl, "F_SETLEASE", None), getattr(fcntl, "F_RDLCK", None)
-    if lease is None or read is None:
+    lease, told = getattr(fcntl, "F_SETLEASE", None), getattr(fcntl, "F_SETSIG", None)
+    if lease is None or told is None:
         return False
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
         return True  # nothing can be read from it now
     try:
-        fcntl.fcntl(descriptor, lease, read)
+        # Who opens it to write while this looks is held up for as long, and we are told by a signal: SIGIO, which would
+        # end this process, unless another is asked for. SIGURG is passed over where nobody waits for it.
+        fcntl.fcntl(descriptor, told, signal.SIGURG)
+        fcntl.fcntl(descriptor, lease, fcntl.F_RDLCK)
         fcntl.fcntl(descriptor, lease, fcntl.F_UNLCK)
     except BlockingIOError:
         return True
