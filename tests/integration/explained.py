@@ -24,6 +24,9 @@ SMALL = frozenset(
         "event_logs",
         "event_readers",
         "schedules",
+        "api_tokens",
+        "api_requests",
+        "migrations",
     }
 )
 """Tables that stay small however long a ledger is used; every other one must be read by an index."""

@@ -9,7 +9,7 @@ from typing import Any
 from penstock.ledger.encoding import attempt_json, call_json, document, end_json, wait_json
 from penstock.model.attempt import Instant, RunId
 from penstock.ports.records import AttemptRecord, CallRecord, EndRecord, FollowUp, Hold, UnitEnd, WaitRecord
-from tests.integration import event_queries
+from tests.integration import access_queries, event_queries
 
 # What million_runs.sql makes.
 ENDED, RUNNING, WAITING, FIRST_SCHEDULED = 500_000, 900_001, 900_065, 950_000
@@ -183,6 +183,7 @@ HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
     ],
     "overrides.unset_override": [(0, {"app": "big", "pipeline": "", "name": "n"})],
     **event_queries.HOT,
+    **access_queries.HOT,
     "notices.take_target": [
         (1, {"app": "big", "target": "mail", "lease": 90.0, "collect": 60.0, "whole": False}),
         (0, {"app": "big", "target": "gone", "lease": 90.0, "collect": 60.0, "whole": True}),
@@ -196,6 +197,8 @@ HOT: dict[str, list[tuple[int, dict[str, Any]]]] = {
     "service.pipeline_of": [(0, {"app": "big", "public": BATCH})],
     "service.skip": [(110, {"plan": 122, "triggered_by": "api", "org": None, "instance": "feed 7"})],
     "service.first_run": [(1, {"plan": 7})],
+    "service.last_run": [(300, {"app": "big"})],
+    "service.revision": [(0, {})],
     "service.set_schedules": [(0, {"app": "big", "schedules": SCHEDULES})],
     "service.schedules": [(0, {"app": "big"})],
     "service.due": [(0, {"app": "big"})],
@@ -267,6 +270,7 @@ COLD: dict[str, tuple[str, set[str], dict[str, Any] | None]] = {
         {"older_than": timedelta(0)},
     ),
     **event_queries.COLD,
+    **access_queries.COLD,
     "notices.mark_batch": (
         "marks all that waits for a target, once a message",
         {"notices"},
@@ -308,4 +312,5 @@ TOPICS = (
     "watching",
     "pruning",
     "service",
+    "access",
 )
