@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ class Options(BaseModel):
     advertiser: str = "all"
     fail: bool = False
     hold: bool = False
+    slow: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -35,19 +37,23 @@ class Made:
     rows: int
 
 
-held = asyncio.Event()
-
-
 def feeds() -> list[Feed]:
     return [Feed(org, feed, name, day) for org, feed, name in FEEDS for day in DAYS]
 
 
-def make() -> ps.App:
+async def listed_slowly() -> AsyncIterator[ps.Day]:
+    await asyncio.sleep(1.0)
+    yield ps.Day(DAYS[0])
+
+
+def make(*, sluggish: bool = False) -> ps.App:
     ads = ps.Pipeline(
         "ads", Feed, gaps=feeds, key=("feed_id", "day"), lane="feed_id", date="day", org="org_id",
         instance=("feed_id", "name"), params=Options, retry=ps.Retry(attempts=1), batch=10, schedule="0 6 1 1 *",
     )  # fmt: skip
     house = ps.Pipeline("housekeeping", gaps=ps.DateGaps())
+    slowly: Any = listed_slowly  # an async generator will do, which the type does not say
+    late = ps.Pipeline("late", gaps=slowly)
 
     @ads.step
     async def bronze(ctx: ps.Context[Feed], options: Options) -> int:
@@ -56,6 +62,7 @@ def make() -> ps.App:
             raise ps.InvalidData("the report is no CSV")
         if options.hold:
             await asyncio.Event().wait()
+        await asyncio.sleep(options.slow)
         ctx.count(read=1000, written=1000, bytes=45_300_000)
         ctx.log.info("Fetched 1000 records")
         return 1000
@@ -72,14 +79,18 @@ def make() -> ps.App:
         return rows - 12
 
     @ads.step
-    async def gold(ctx: ps.Context[Feed], units: list[Feed], rows: list[int] = silver.outputs) -> list[Made]:
-        ctx.count(written=sum(rows))
-        return [Made("gold.campaign_daily", sum(rows)), Made("gold.pacing_metrics", len(units))]
+    async def gold(ctx: ps.Context[Feed], rows: int = silver.output) -> list[Made]:
+        ctx.count(written=rows)
+        return [Made("gold.campaign_daily", rows), Made("gold.pacing_metrics", 1)]
 
     @house.step
     async def sweep(today: ps.Day) -> int:
         return today.day.day
 
-    known: Any = (bronze, silver, gold, sweep)
+    @late.step
+    async def wait(today: ps.Day) -> int:
+        return today.day.month
+
+    known: Any = (bronze, silver, gold, sweep, wait)
     assert known
-    return ps.App("medallion", [ads, house])
+    return ps.App("medallion", [ads, house, late] if sluggish else [ads, house])

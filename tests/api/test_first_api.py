@@ -95,7 +95,11 @@ async def test_the_four_requests_of_the_first_api(served: Served) -> None:
     assert layers["silver"]["records_filtered"] == 48
     assert layers["gold"]["tables_updated"] == ["campaign_daily", "pacing_metrics"]
 
-    logs = await caller.get(f"/api/v1/etl/executions/{execution}/logs")
+    async def said() -> Any:  # lines go to disk with the next group
+        found = await caller.get(f"/api/v1/etl/executions/{execution}/logs")
+        return found if len(found.json()["logs"]) >= 12 else None
+
+    logs = await until(said, "the log")
     same(logs.json(), LOGS)
     assert {line["layer"] for line in logs.json()["logs"]} == {"bronze", "silver"}
     assert {line["level"] for line in logs.json()["logs"]} == {"info", "warning"}

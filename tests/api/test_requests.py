@@ -53,6 +53,9 @@ async def test_problems_have_one_form(served: Served) -> None:
     problem(await caller.post("/api/v1/plans", json={"pipeline": "ads\x00"}), 422, "invalid")
     problem(await caller.post("/api/v1/plans", content=b'{"pipeline": "\\ud800"}', headers=JSON), 422, "invalid")
     problem(await caller.post("/api/v1/plans", json={"pipeline": "ads", "params": {"advertiser": 1}}), 422, "invalid")
+    told = problem(await caller.get("/api/v1/etl/executions", params={"pipelin_id": "x"}), 422, "invalid")
+    assert "pipelin_id" in told["detail"]
+    assert "pipeline_id" in told["detail"]
     backwards = {"date_from": "2025-01-02", "date_to": "2025-01-01"}
     problem(await caller.get("/api/v1/etl/executions", params=backwards), 422, "invalid")
     problem(await caller.put("/api/v1/overrides/retry.nonsense", json={"value": "1"}), 422, "setting")

@@ -127,7 +127,9 @@ def test_every_answer_is_as_described(service: Thread, described: Any) -> None:
                     aim(case, ids)
                 answer = case.call(headers=headers)
                 statuses[answer.status_code] += 1
-                case.validate_response(answer, checks=CHECKS)
+                raw = operation.definition.raw  # noqa: B023 - called in this turn
+                open_to_all = raw["x-penstock-role"] == "nobody"  # probes take what comes
+                case.validate_response(answer, checks=CHECKS[:-1] if open_to_all else CHECKS)
 
             try:
                 ask()

@@ -58,6 +58,8 @@ class Guarded(APIRoute):
             msg = f"{self.path}: say who may use it: openapi_extra=needs('viewer')"
             raise TypeError(msg)
 
+        known = {str(field.alias) for field in self.dependant.query_params}
+
         async def guarded(request: Request) -> Response:
             gateway: Gateway = request.app.state.gateway
             if "\0" in request.url.path or "%00" in str(request.url.query):
@@ -69,6 +71,7 @@ class Guarded(APIRoute):
                 await _rate(gateway, token)
                 if not token.may(role):
                     raise Problem("forbidden", f"This needs a token with the role {role}; this one has {token.role}.")
+                _check_names(request, known)
             if request.method in ("GET", "HEAD"):
                 return await handler(request)
             body = await _body(request, gateway.settings.http_body)
@@ -78,6 +81,14 @@ class Guarded(APIRoute):
             return await _once(gateway, token, again, body, handler, keeps=extra.get(KEEPS, True))
 
         return guarded
+
+
+def _check_names(request: Request, known: set[str]) -> None:
+    """A filter that is misspelt must not be one that is not there."""
+    unknown = sorted(set(request.query_params) - known)
+    if unknown:
+        there = f"there are {', '.join(sorted(known))}" if known else "there are none"
+        raise Problem("invalid", f"query.{unknown[0][:100]}: there is no such parameter here; {there}.")
 
 
 async def _token(request: Request, gateway: Gateway) -> ApiToken:

@@ -30,7 +30,14 @@ select r.run_id from penstock.runs r where r.pipeline_id in (
   and /* conditions */ order by /* order */ r.run_id desc limit %(limit)s;
 
 -- name: layers
-select s.run_number as run, s.step, s.state, coalesce(s.attempts, 0) as attempts, s.seconds, s.output, s.error,
+-- A step that was called per unit has its outputs there; what the first calls list is what tells the tables.
+select s.run_number as run, s.step, s.state, coalesce(s.attempts, 0) as attempts, s.seconds, s.error,
+  coalesce(s.output, (
+    select jsonb_agg(e.item order by k.unit_no, e.place) from (
+      select * from penstock.calls y where y.run_id = s.run_number and y.step = s.step and y.state = 'done'
+      order by y.unit_no limit 20) k
+    cross join lateral json_array_elements(case when json_typeof(k.output) = 'array' then k.output else '[]' end)
+      with ordinality e(item, place))) as output,
   coalesce(s.counts, (
     select jsonb_object_agg(y.name, y.n) from (
       select c.key as name, sum(c.value::bigint) as n from penstock.calls k cross join lateral json_each_text(k.counts) c
