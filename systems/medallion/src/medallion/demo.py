@@ -97,7 +97,7 @@ async def _show(client: ps.Client, feed_id: UUID) -> None:
         say("5. Gold: the pacing of some campaigns")
         columns(await rows("pacing"), ("campaign", "spent", "of budget", "expected by now", "pace", "status"))
     say()
-    say("The same over the network: penstock serve, then GET /api/v1/etl/executions on port 8004.")
+    say("The same over the network: penstock --app medallion serve, then GET /api/v1/etl/executions on port 8004.")
 
 
 if __name__ == "__main__":
