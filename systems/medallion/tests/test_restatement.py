@@ -101,8 +101,10 @@ async def test_forced_makes_it_all_again_and_changes_nothing(world: World) -> No
     world.drop("2024-12-20.csv", line(), line(item="L2", clicks="x"), line(item="L3"))
     await world.through()
     before = (world.spend(), world.rejected(), world.one("select count(*) from silver.ad_rows"))
-    for pipeline in (ingestion, etl):
-        done = await world.run(pipeline, force=True)
-        assert done.counts == {"completed": 1}
+    assert (await world.run(etl, force=True)).counts == {"completed": 1}
+    assert (await world.run(etl)).counts == {}
+    assert (await world.run(ingestion, force=True)).counts == {"completed": 1}
+    assert (await world.run(etl)).counts == {"completed": 1}, "by force from the first to the last layer"
+    assert (await world.run(etl)).counts == {}
     assert (world.spend(), world.rejected(), world.one("select count(*) from silver.ad_rows")) == before
     assert world.one("select count(*) from bronze.rows") == 3

@@ -109,8 +109,11 @@ async def fetch_report(ctx: ps.Context[Any], wanted: Wanted, dsp: Dsp, vault: Va
     return Fetched(file=file)
 
 
-async def register_report(db: ps.Transaction, wanted: Wanted, fetched: Fetched) -> int:
-    """The landing's number: a new one, or that of the same content, which is received once more."""
+async def register_report(ctx: ps.Context[Any], db: ps.Transaction, wanted: Wanted, fetched: Fetched) -> int:
+    """The landing's number: a new one, or that of the same content, which is received once more.
+
+    What somebody asked for by force is made again in the layers after this one too.
+    """
     if fetched.file is None:
         if fetched.landing_id is None:
             raise ps.InvalidData("Nothing was fetched.")
@@ -125,6 +128,7 @@ async def register_report(db: ps.Transaction, wanted: Wanted, fetched: Fetched) 
             "path": str(file.path),
             "sha256": file.sha256,
             "bytes": file.bytes,
+            "forced": int(ctx.forced),
         },
     )
     row = await cursor.fetchone()

@@ -79,9 +79,9 @@ async def fetch(ctx: ps.Context[FeedDay], dsp: Dsp, vault: Vault, settings: Sett
 
 
 @ingestion.step
-async def register(feed: FeedDay, db: ps.Transaction, fetched: Fetched = fetch.output) -> int:
+async def register(ctx: ps.Context[FeedDay], db: ps.Transaction, fetched: Fetched = fetch.output) -> int:
     """Its number in `bronze.landings`; content that is there already gets no new one."""
-    return await register_report(db, feed, fetched)
+    return await register_report(ctx, db, ctx.unit, fetched)
 
 
 class LandedDay(NamedTuple):
@@ -196,9 +196,9 @@ async def fetch_past(ctx: ps.Context[BackfillDay], dsp: Dsp, vault: Vault, setti
 
 
 @backfill.step(name="register")
-async def register_past(day: BackfillDay, db: ps.Transaction, fetched: Fetched = fetch_past.output) -> int:
+async def register_past(ctx: ps.Context[BackfillDay], db: ps.Transaction, fetched: Fetched = fetch_past.output) -> int:
     """Its number in `bronze.landings`."""
-    return await register_report(db, day, fetched)
+    return await register_report(ctx, db, ctx.unit, fetched)
 
 
 @backfill.step(name="bronze", parallel=SIDE_BY_SIDE)

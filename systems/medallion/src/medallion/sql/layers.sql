@@ -4,7 +4,8 @@
 insert into bronze.landings (feed_id, day, part, name, origin, path, sha256, bytes, fingerprint)
 values (%(feed_id)s, %(day)s, %(part)s, %(name)s, %(origin)s, %(path)s, %(sha256)s, %(bytes)s, %(fingerprint)s)
 on conflict (feed_id, day, part, sha256) do update
-set received_at = clock_timestamp(), fingerprint = excluded.fingerprint, path = excluded.path
+set received_at = clock_timestamp(), fingerprint = excluded.fingerprint, path = excluded.path,
+  asked = landings.asked + %(forced)s::int
 returning id, xmax = 0 as is_new
 
 -- name: usable_landing
@@ -53,7 +54,7 @@ join unnest(%(days)s::date[], %(parts)s::text[]) x (day, part) on x.day = g.day 
 
 -- name: publish_days
 insert into gold.days (feed_id, day, part, landing_id, source_version, first_date, last_date)
-select l.feed_id, l.day, l.part, l.id, l.sha256, s.first_date, s.last_date
+select l.feed_id, l.day, l.part, l.id, bronze.version_of(l), s.first_date, s.last_date
 from bronze.landings l join silver.loads s on s.landing_id = l.id where l.id = any (%(ids)s)
 on conflict (feed_id, day, part) do update set landing_id = excluded.landing_id, source_version = excluded.source_version,
   first_date = excluded.first_date, last_date = excluded.last_date, published_at = clock_timestamp()

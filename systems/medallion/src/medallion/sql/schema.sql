@@ -63,6 +63,11 @@ create table if not exists bronze.landings (
 );
 comment on table bronze.landings is 'Every report as it was received, each content once; the newest of a day and part is the one that counts.';
 comment on column bronze.landings.part is 'The file''s name where one day may have several; empty for a DSP''s report.';
+alter table bronze.landings add column if not exists asked int not null default 0;
+comment on column bronze.landings.asked is 'How often somebody asked for it again by force: the layers are then made again, though the content is the same.';
+create or replace function bronze.version_of(l bronze.landings) returns text language sql immutable
+  return l.sha256 || case when l.asked > 0 then '#' || l.asked else '' end;
+comment on function bronze.version_of is 'What gold is made of: another one makes it stale.';
 comment on column bronze.landings.fingerprint is 'Size and time of the file in the drop folder; a DSP has none.';
 
 create table if not exists bronze.rows (
