@@ -93,7 +93,7 @@ class Guard:
         """
         scheme, _, secret = (first(metadata, "authorization") or "").partition(" ")
         if scheme.lower() != "bearer" or not secret.strip():
-            raise Refusal(grpc.StatusCode.UNAUTHENTICATED, "Send a token as metadata: authorization: Bearer pst_…")
+            raise Refusal(grpc.StatusCode.UNAUTHENTICATED, "Send a bearer token in the metadata authorization.")
         token = await self._gateway.tokens.authenticate(secret.strip())
         if token is None:
             detail = "This token is not known here, was revoked, or its time is over."

@@ -95,7 +95,7 @@ async def _token(request: Request, gateway: Gateway) -> ApiToken:
     ask = {"WWW-Authenticate": "Bearer"}
     scheme, _, secret = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not secret.strip():
-        raise Problem("unauthorized", "Send a token: Authorization: Bearer pst_…", headers=ask)
+        raise Problem("unauthorized", "Send a bearer token in the header Authorization.", headers=ask)
     token = await gateway.tokens.authenticate(secret.strip())
     if token is None:
         detail = "This token is not known here, was revoked, or its time is over."
