@@ -64,6 +64,18 @@ async def test_problems_have_one_form(served: Served) -> None:
     problem(await caller.post(f"/api/v1/plans/{made}/apply"), 409, "conflict")
 
 
+async def test_an_answer_does_not_wait_for_an_acknowledgement(served: Served) -> None:
+    """Headers and body are two packets: with Nagle's algorithm the second one is 40 ms late."""
+    nobody = await served.caller(None)
+    clock = asyncio.get_running_loop().time
+    taken: list[float] = []
+    for _ in range(20):
+        began = clock()
+        assert (await nobody.get("/livez")).status_code == 200
+        taken.append(clock() - began)
+    assert min(taken) < 0.035, taken
+
+
 async def test_every_answer_has_its_headers(served: Served) -> None:
     caller = await served.caller("viewer")
     for path in ("/livez", "/api/v1/pipelines", "/api/v1/nothing"):
