@@ -14,6 +14,7 @@ from penstock.model.attempt import PlanId, ProcessId, RunId
 from penstock.model.override import Override
 from penstock.model.states import EventType
 from penstock.ports.records import Applied, QuotaUse
+from penstock.testing.memory_events import Events
 from penstock.testing.memory_gaps import Existing
 from penstock.testing.memory_plans import Plans
 from penstock.testing.memory_reading import Reading
@@ -22,7 +23,7 @@ from penstock.testing.memory_runs import Movement
 from penstock.testing.memory_worker import MemoryWorker
 
 
-class MemoryLedger(Plans, Reading):
+class MemoryLedger(Plans, Reading, Events):
     """See `ports.ledger.Ledger`. For one event loop; nothing in it waits.
 
     Args:
@@ -41,6 +42,7 @@ class MemoryLedger(Plans, Reading):
         tables = Tables(clock, prefix)
         Plans.__init__(self, tables, existing)
         Reading.__init__(self, tables)
+        Events.__init__(self, tables)
         self.movement = Movement(tables, self.budgets)
         self.workers: set[MemoryWorker] = set()
         self._overrides: dict[tuple[str, str, str], Override] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +12,6 @@ from penstock.ledger.text import clean, clean_json
 from penstock.model.attempt import PlanId, RunId
 from penstock.model.redaction import redacted
 from penstock.model.states import TERMINAL, StepState
-from penstock.ports.events import LoggedEvent
 from penstock.ports.records import StoredRun, StoredStep
 from penstock.testing.memory_rows import KIND_PLAN, KIND_RUN, Attempt, Run, Tables, Unit, moment
 
@@ -165,25 +164,6 @@ class Reading:
             }
             for number, log in found[:limit]
         ]
-
-    async def logged_events(
-        self, app: str, *, after: int = 0, types: Collection[str] = (), run: RunId | None = None, limit: int = 100
-    ) -> Sequence[LoggedEvent]:
-        """Events after a position."""
-        found = [
-            LoggedEvent(
-                position=position,
-                id=event,
-                type=kind,
-                at=datetime.fromtimestamp(at, UTC),
-                run_id=of_run,
-                run=self.tables.public(KIND_RUN, of_run),
-                pipeline=self.tables.runs[of_run].pipeline.name,
-            )
-            for position, (event, (of_app, kind, at, of_run)) in enumerate(self.tables.outbox.items(), 1)
-            if of_app == app and position > after and (not types or kind in types) and run in {None, of_run}
-        ]
-        return found[:limit]
 
     async def health(self, app: str) -> Mapping[str, Any]:
         """Processes, live runs, last plan; there is no server."""
