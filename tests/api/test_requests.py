@@ -12,6 +12,8 @@ import httpx2
 import psycopg
 import pytest
 
+from penstock.model.redaction import redact
+from penstock.model.token import new_secret
 from tests.api.conftest import Serve, Served, until
 
 PLAN = {"pipeline": "ads", "where": {"feed_id": "pipe_456"}}
@@ -52,6 +54,13 @@ async def test_problems_have_one_form(served: Served) -> None:
     problem(await caller.post("/api/v1/plans", json={"pipeline": "ads", "where": {"org_id": "x"}}), 422, "invalid")
     problem(await caller.post("/api/v1/plans", json={"pipeline": "ads\x00"}), 422, "invalid")
     problem(await caller.post("/api/v1/plans", content=b'{"pipeline": "\\ud800"}', headers=JSON), 422, "invalid")
+    for half in ("\\ud800", "\\udbff", "\\uDC00"):
+        params = f'{{"pipeline": "ads", "params": {{"advertiser": "{half}"}}}}'
+        problem(await caller.post("/api/v1/plans", content=params.encode(), headers=JSON), 422, "invalid")
+        key = f'{{"key": {{"feed_id": "{half}", "day": "2024-12-20"}}}}'
+        problem(await caller.post("/api/v1/pipelines/ads/why", content=key.encode(), headers=JSON), 422, "invalid")
+    whole = b'{"pipeline": "ads", "params": {"advertiser": "\\ud83d\\ude00"}}'
+    assert (await caller.post("/api/v1/plans", content=whole, headers=JSON)).status_code == 201
     problem(await caller.post("/api/v1/plans", json={"pipeline": "ads", "params": {"advertiser": 1}}), 422, "invalid")
     told = problem(await caller.get("/api/v1/etl/executions", params={"pipelin_id": "x"}), 422, "invalid")
     assert "pipelin_id" in told["detail"]
@@ -181,6 +190,18 @@ async def test_what_failed_may_be_asked_again_under_the_same_key(served: Served)
     problem(await caller.post("/api/v1/tokens", json=body, headers=headers), 409, "conflict")
 
 
+async def test_made_up_tokens_leave_nothing_behind(served: Served) -> None:
+    """Who has no token could else fill the memory with what is to be taken out of every text."""
+    caller = await served.caller("viewer")
+    assert (await caller.get("/api/v1/pipelines")).status_code == 200
+    known = set(redact.known)
+    for _ in range(3):
+        made_up = {"Authorization": f"Bearer {new_secret()}"}
+        problem(await caller.get("/api/v1/pipelines", headers=made_up), 401, "unauthorized")
+    assert set(redact.known) == known
+    assert served.tokens["viewer-all"] in known
+
+
 async def test_no_secret_is_kept(served: Served, database_url: str) -> None:
     caller = await served.caller("admin")
     made = await caller.post("/api/v1/tokens", json={"name": "kept"}, headers={"Idempotency-Key": "c"})
@@ -300,6 +321,23 @@ async def test_two_services_share_the_work_and_do_nothing_twice(serve: Serve, da
         assert twice == (0,)
         alive = connection.execute("select count(*) from penstock.v1_processes where state = 'alive'").fetchone()
         assert alive == (2,)
+
+
+async def test_events_that_nobody_reads_go_into_their_log(serve: Serve, database_url: str) -> None:
+    """A run with an event that is still in the outbox is never pruned."""
+    first = await serve()
+    caller = await first.caller("operator")
+    assert (await caller.post("/api/v1/etl/trigger", json={"pipeline_id": "pipe_456"})).status_code == 200
+    with psycopg.connect(database_url, autocommit=True) as connection:
+
+        def told(table: str) -> int:
+            asked = f"select count(*) from penstock.{table} where type = 'execution.completed'"
+            row = connection.execute(asked.encode()).fetchone()
+            return 0 if row is None else int(row[0])
+
+        await until(lambda: told("outbox"), "the run is over")
+        await serve()  # looks when it starts, and each hour
+        await until(lambda: told("events") and not told("outbox"), "the event is in the log")
 
 
 @pytest.mark.parametrize("how", ["revoked", "over", "cut", "another app's"])

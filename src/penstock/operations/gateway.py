@@ -102,20 +102,21 @@ class Gateway:
 
     @asynccontextmanager
     async def keeping(self) -> AsyncGenerator[None]:
-        """Let kept answers go when they are a day old."""
-        task = asyncio.create_task(self._forget(), name="penstock-kept-answers")
+        """Let kept answers go when they are a day old, and bring events into their log where nobody reads them."""
+        task = asyncio.create_task(self._tidy(), name="penstock-tidying")
         try:
             yield
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def _forget(self) -> None:
+    async def _tidy(self) -> None:
         while True:
             try:
                 await self.store.forget_requests()
+                await self.whole.events.last()  # a run with an event that is not in the log is never pruned
             except LedgerUnavailable as error:
-                structlog.get_logger("penstock.http").warning("kept answers wait for the ledger", reason=str(error))
+                structlog.get_logger("penstock.http").warning("tidying waits for the ledger", reason=str(error))
             await asyncio.sleep(HOURLY)
 
     def reach(self, token: ApiToken) -> Reach:

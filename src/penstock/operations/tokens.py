@@ -50,8 +50,9 @@ class Tokens:
         """
         if not is_whole(secret):  # no need to ask the database
             return None
-        redact.learn(secret)
         token = await self._store.find_token(self._app, hash_of(secret))
+        if token is not None:  # what anybody may make up is not learnt: it would be kept for as long as this process is
+            redact.learn(secret)
         if token is not None and token.org is not None and self.fault is not None:
             msg = f"Tokens of one organization are refused: {self.fault}."
             raise Forbidden(msg)
