@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 import penstock as ps
-from penstock.model.errors import Conflict, NotFound
+from penstock.model.errors import Conflict, InvalidData, NotFound
 from tests.integration.feeds import FIRST, FeedDay, Feeds, serving
 
 pytestmark = pytest.mark.asyncio
@@ -33,6 +33,15 @@ async def test_who_is_at_it_already_is_the_answer(database_url: str) -> None:
         again = await service.triggers.trigger(feeds.etl, where={"feed_id": "a"}, start=THIRD, end=THIRD)
         assert again.execution_id == first.execution_id
         assert len(await service.client.runs(feeds.etl)) == 1
+
+
+async def test_a_range_that_ends_before_it_starts_is_refused(database_url: str) -> None:
+    feeds = Feeds()
+    async with serving(feeds.app, database_url) as service:
+        with pytest.raises(InvalidData, match="start=2024-01-03 is after end=2024-01-01"):
+            await service.triggers.trigger(feeds.etl, where={"feed_id": "a"}, start=THIRD, end=FIRST)
+        with pytest.raises(InvalidData, match="is after"):
+            await service.client.plan(feeds.etl, start=THIRD, end=FIRST)
 
 
 async def test_nothing_to_do_is_a_run_that_says_so(database_url: str) -> None:

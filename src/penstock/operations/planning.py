@@ -61,8 +61,10 @@ async def plan_query(
 
     Raises:
         DefinitionError: The pipeline finds no gaps of its own and no units were given.
-        InvalidData: A value does not fit its field.
+        InvalidData: A value does not fit its field, or the range ends before it starts.
     """
+    if ask.start is not None and ask.end is not None and ask.start > ask.end:
+        raise InvalidData(f"start={ask.start} is after end={ask.end}.")
     shape = shape or shape_of(pipeline)
     where = _where(pipeline, ask.where or {})
     org = where.get(pipeline.org) if pipeline.org is not None else None
