@@ -79,7 +79,7 @@ class Events:
             if len(found) == PAGE:
                 place = found[-1].position
                 continue
-            place = max(place, head)
+            place = max(place, head, *(event.position for event in found[-1:]))  # some may have come since
             yield None
             try:
                 await asyncio.wait_for(stopping.wait(), POLL)
