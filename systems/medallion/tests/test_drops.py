@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -17,8 +20,6 @@ from systems.medallion.tests.world import World, line, text_of
 
 
 def seen(folder: Path, *, now: float, settle: float = 0, pattern: str = "*") -> list[str]:
-    from uuid import uuid4
-
     feed = Feed(uuid4(), 1, "Drop", "drop", FeedConfig(folder=folder, pattern=pattern), True)
     return [arrival.part for arrival in arrivals([feed], now=now, settle=settle)]
 
@@ -123,6 +124,37 @@ async def test_a_file_that_changes_between_plan_and_fetch_waits_for_the_next_loo
         assert (await client.run(ingestion)).counts == {"completed": 1}
 
 
+async def test_a_name_that_is_no_text_stops_no_other_file(world: World) -> None:
+    await world.feed()
+    try:
+        Path(os.fsdecode(os.fsencode(world.inbox) + b"/2024-12-19\xff.csv")).write_text(text_of(line()))
+    except OSError:
+        pytest.skip("this file system takes only names in UTF-8")
+    world.drop("2024-12-20.csv", line())
+    assert (await world.through())["ETLWorkflow"].ok
+    assert len(world.spend()) == 1
+
+
+async def test_files_of_one_name_in_two_folders_are_two(world: World) -> None:
+    await world.feed(pattern="**/*.csv")
+    for folder, item in (("east", "L1"), ("west", "L2")):
+        (world.inbox / folder).mkdir()
+        (world.inbox / folder / "2024-12-20.csv").write_text(text_of(line(item=item)))
+    assert (await world.through())["ETLWorkflow"].ok
+    assert world.spend() == {(date(2024, 12, 20), "C1"): 10.0}
+    parts = world.rows("select part, name from bronze.landings order by part")
+    assert [(row["part"], row["name"]) for row in parts] == [
+        ("east/2024-12-20.csv", "2024-12-20.csv"),
+        ("west/2024-12-20.csv", "2024-12-20.csv"),
+    ]
+
+
+@pytest.mark.parametrize("pattern", ["", ".", "/srv/*.csv", "../other/*.csv", "a**/*.csv", "a\0"])
+def test_a_pattern_stays_within_its_folder(tmp_path: Path, pattern: str) -> None:
+    with pytest.raises(ValueError, match=r"names no files of the folder"):
+        FeedConfig(folder=tmp_path, pattern=pattern)
+
+
 async def test_a_folder_that_is_gone_stops_no_other_feed(world: World) -> None:
     gone = world.folder / "gone"
     gone.mkdir()
@@ -132,3 +164,21 @@ async def test_a_folder_that_is_gone_stops_no_other_feed(world: World) -> None:
     world.drop("2024-12-20.csv", line())
     assert (await world.through())["ETLWorkflow"].ok
     assert len(world.spend()) == 1
+
+
+def test_a_folder_that_cannot_be_read_stops_no_other_feed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed, inbox = tmp_path / "closed", tmp_path / "inbox"
+    for folder in (closed, inbox):
+        folder.mkdir()
+        (folder / "2024-12-20.csv").write_text("x")
+    glob = Path.glob
+
+    def refused(path: Path, pattern: str) -> Iterator[Path]:  # permissions do not hold for root, who may run this
+        if path == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return glob(path, pattern)
+
+    monkeypatch.setattr(Path, "glob", refused)
+    feeds = [Feed(uuid4(), 1, folder.name, "drop", FeedConfig(folder=folder), True) for folder in (closed, inbox)]
+    found = arrivals(feeds, now=time.time() + 10, settle=0)
+    assert [arrival.path for arrival in found] == [str(inbox / "2024-12-20.csv")]

@@ -51,10 +51,15 @@ def arrivals(feeds: list[Feed], *, now: float, settle: float) -> list[Arrival]:
         folder = feed.config.folder
         if feed.source != "drop" or not feed.active or folder is None:
             continue
-        if not folder.is_dir():
-            log.warning("The drop folder of a feed is not there", feed=feed.name, folder=str(folder))
+        try:
+            if not folder.is_dir():
+                log.warning("The drop folder of a feed is not there", feed=feed.name, folder=str(folder))
+                continue
+            there = list(_complete(folder, feed.config.pattern, now, settle))
+        except OSError as error:  # one feed's folder must not keep the others from being looked into
+            log.warning("The drop folder of a feed cannot be read", feed=feed.name, reason=str(error))
             continue
-        found += [Arrival(feed.id, *arrival) for arrival in _complete(folder, feed.config.pattern, now, settle)]
+        found += [Arrival(feed.id, *arrival) for arrival in there]
     return found
 
 
@@ -87,13 +92,26 @@ def _complete(folder: Path, pattern: str, now: float, settle: float) -> Iterator
     for path in sorted(folder.glob(pattern)):
         if path.name.startswith(".") or path.name.lower().endswith(_UNFINISHED):
             continue
+        if not _is_text(path):
+            log.warning("The name of a dropped file is no text in UTF-8: rename it", file=repr(str(path)))
+            continue
         try:
             seen = path.lstat()
         except OSError:  # renamed or removed since it was listed: the next look sees what became of it
             continue
         if not stat.S_ISREG(seen.st_mode) or now - seen.st_mtime < settle or _being_written(path):
             continue
-        yield day_of(path.name, seen.st_mtime), path.name, str(path), f"{seen.st_size}-{seen.st_mtime_ns}"
+        part = path.relative_to(folder).as_posix()  # in two folders below there may be files of one name
+        yield day_of(path.name, seen.st_mtime), part, str(path), f"{seen.st_size}-{seen.st_mtime_ns}"
+
+
+def _is_text(path: Path) -> bool:
+    """Whether the database can keep its name: to a file system it is bytes of any kind."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _being_written(path: Path) -> bool:

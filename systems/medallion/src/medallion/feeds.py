@@ -46,6 +46,14 @@ class FeedConfig(BaseModel):
     currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$")
     first_day: date | None = None
 
+    @field_validator("pattern")
+    @classmethod
+    def _within(cls, value: str) -> str:
+        parts = value.split("/")
+        if {"", ".", ".."} & set(parts) or "\0" in value or any("**" in part and part != "**" for part in parts):
+            raise ValueError(f"{value!r} names no files of the folder: give such as *.csv, or **/*.csv")
+        return value
+
     @field_validator("format")
     @classmethod
     def _known(cls, value: str | Format) -> str | Format:
