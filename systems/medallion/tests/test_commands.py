@@ -66,6 +66,17 @@ def test_what_is_wrong_is_told_in_a_line(world: World) -> None:
     failed = world.folder / "bad.csv"
     failed.write_text("campaign_id,name,budget,starts,ends\nC1,Spring,-1,2024-12-01,2024-12-31\n")
     assert "bad.csv, line 2: budget='-1' has to be above 0" in medallion(world, "campaigns", "Drop", "bad.csv", code=1)
+    (world.folder / "latin.json").write_bytes(b'{"client_secret": "\xe9"}')
+    told = medallion(world, "credentials", "set", "acme", "--file", "latin.json", code=1)
+    assert told == "medallion: The secret is no UTF-8; save it so.\n"
+    nameless = world.folder / "nameless.yaml"
+    nameless.write_text('{"name": "", "feeds": []}')
+    assert "nameless.yaml: name: String should have at least 1 char" in medallion(
+        world, "onboard", str(nameless), code=1
+    )
+    assert "feeds.0.config.pattern" in medallion(
+        world, "onboard", str(organization(world, config={"folder": str(world.inbox), "pattern": "../*"})), code=1
+    )
     assert "--start 2025-01-02 is after --end 2025-01-01" in medallion(
         world, "backfill", "Drop", "--start", "2025-01-02", "--end", "2025-01-01", code=1
     )

@@ -159,7 +159,7 @@ async def _credentials(options: argparse.Namespace) -> int:
         return 0
     secret: dict[str, Any] = {}
     if options.what == "set":
-        secret = secret_in(sys.stdin.read() if options.file is None else options.file.read_text(encoding="utf-8"))
+        secret = secret_in(sys.stdin.buffer.read() if options.file is None else options.file.read_bytes())
     async with app.client() as client:
         await prepare(client)
         vault = Vault(settings_here())

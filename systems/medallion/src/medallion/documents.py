@@ -70,16 +70,18 @@ def _campaign(file: Path, line: int, row: dict[str, str]) -> Campaign:
     return Campaign(row["campaign_id"], row["name"] or None, budget, starts, ends)
 
 
-def secret_in(text: str) -> dict[str, Any]:
+def secret_in(content: str | bytes) -> dict[str, Any]:
     """A secret as JSON; what is wrong with it is told without repeating any of it.
 
     Raises:
         InvalidData: It is no JSON object.
     """
     try:
-        body = json.loads(text)
+        body = json.loads(content)
     except json.JSONDecodeError as error:
         raise ps.InvalidData(f"The secret is no JSON (line {error.lineno}, column {error.colno}).") from None
+    except UnicodeDecodeError:
+        raise ps.InvalidData("The secret is no UTF-8; save it so.") from None
     return _object(body)
 
 

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 import penstock as ps
 from medallion.bronze import load_bronze
@@ -241,7 +241,7 @@ class Organization(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
+    name: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")
     feeds: tuple[NewFeed, ...]
 
 
