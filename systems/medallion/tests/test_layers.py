@@ -168,6 +168,16 @@ async def test_the_views_have_the_columns_of_the_first_system(world: World) -> N
     ]  # fmt: skip
 
 
+async def test_a_run_of_many_weeks_is_shown_like_any_other(world: World) -> None:
+    await world.feed()
+    world.drop("2024-12-20.csv", line())
+    await world.through()
+    world.execute("update penstock.runs set started_at = now() - interval '40 days'")
+    world.execute("update penstock.quality_metrics set count = 3000000000")
+    assert world.one("select max(duration_ms) from medallion.etl_executions") == 2_147_483_647
+    assert world.one("select max(count) from medallion.data_quality_metrics") == 2_147_483_647
+
+
 async def test_a_report_with_other_columns_is_told_and_nothing_is_loaded(world: World) -> None:
     await world.feed()
     path = world.inbox / "2024-12-20.csv"

@@ -9,7 +9,8 @@ create or replace view medallion.etl_executions as
     jsonb_build_object('pipeline', r.pipeline, 'plan', r.plan, 'parameters', p.params::jsonb, 'forced', p.forced,
       'triggered_by', p.triggered_by, 'units', r.units) as config,
     s.result, r.error, s.processed as records_processed, s.failed as records_failed, s.bytes as size_bytes,
-    (1000 * extract(epoch from coalesce(r.finished_at, statement_timestamp()) - r.started_at))::int as duration_ms,
+    -- An int holds 24 days; a run that waits for longer must not keep all others from being shown.
+    least(1000 * extract(epoch from coalesce(r.finished_at, statement_timestamp()) - r.started_at), 2147483647)::int as duration_ms,
     (r.started_at at time zone 'UTC')::timestamp as started_at, (r.finished_at at time zone 'UTC')::timestamp as completed_at
   from penstock.v1_runs r join penstock.v1_plans p on p.number = r.plan_number
   left join lateral (
@@ -30,7 +31,7 @@ comment on view medallion.etl_executions is 'Every run of medallion; its states 
 
 create or replace view medallion.data_quality_metrics as
   select q.number as id, r.instance::uuid as pipeline_id, r.org::int as org_id, q.run::uuid as execution_id,
-    q.step::varchar(50) as layer, q.metric_type::varchar(100) as metric_type, q.count::int as count,
+    q.step::varchar(50) as layer, q.metric_type::varchar(100) as metric_type, least(q.count, 2147483647)::int as count,
     q.severity::varchar(50) as severity, q.details, (q.at at time zone 'UTC')::timestamp as timestamp
   from penstock.v1_quality q join penstock.v1_runs r on r.number = q.run_number
   where q.app = 'medallion' and (r.instance is null or r.instance ~ '^[0-9a-f-]{36}$');
