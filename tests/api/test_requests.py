@@ -291,6 +291,18 @@ async def test_metrics_have_bounded_labels(served: Served) -> None:
     assert 'penstock_processes{state="alive"} 1.0' in text
 
 
+async def test_many_that_ask_for_metrics_at_once_look_at_the_ledger_once(served: Served, database_url: str) -> None:
+    nobody = await served.caller(None)
+    answers = await asyncio.gather(*(nobody.get("/metrics") for _ in range(10)))
+    assert {answer.status_code for answer in answers} == {200}
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        looking = connection.execute(
+            "select count(*) from pg_stat_activity"
+            " where application_name = 'penstock top' and datname = current_database()"
+        ).fetchone()
+    assert looking == (1,)
+
+
 async def test_two_services_share_the_work_and_do_nothing_twice(serve: Serve, database_url: str) -> None:
     first, second = await serve(lanes=2), await serve(lanes=2)
     caller = await first.caller("operator")

@@ -6,6 +6,7 @@ Labels are bounded by the code: pipelines, states, error classes, route template
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -31,6 +32,7 @@ class PrometheusMetrics:
 
     def __init__(self, app: str, look: Callable[[], Awaitable[Frame]]) -> None:
         self._app, self._look, self._looked = app, look, -FRESH
+        self._looking = asyncio.Lock()
         self._registry = registry = CollectorRegistry()
         self._requests = Counter(
             "penstock_http_requests",
@@ -92,9 +94,10 @@ class PrometheusMetrics:
 
     async def page(self) -> tuple[bytes, str]:
         """All figures in Prometheus' text format."""
-        if time.monotonic() - self._looked >= FRESH:
-            self._set(await self._look())
-            self._looked = time.monotonic()
+        async with self._looking:  # of many that ask at once one looks: it is open to all
+            if time.monotonic() - self._looked >= FRESH:
+                self._set(await self._look())
+                self._looked = time.monotonic()
         return generate_latest(self._registry), CONTENT_TYPE_LATEST
 
     def _set(self, frame: Frame) -> None:

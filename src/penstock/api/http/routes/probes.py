@@ -12,6 +12,7 @@ from pydantic import Field
 from penstock.api.http.asked import TheGateway
 from penstock.api.http.bodies import Closed
 from penstock.api.http.guard import NOBODY, needs, tagged
+from penstock.api.http.problems import documented
 
 
 class Live(Closed):
@@ -60,7 +61,7 @@ def register(app: FastAPI) -> None:
         openapi_extra=free,
         tags=tags,
         response_class=Response,
-        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **documented(503)},
     )(metrics)
     app.get("/api/v1/openapi.json", openapi_extra=needs("viewer"), tags=tags, response_model=dict[str, object])(openapi)
 
