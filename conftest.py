@@ -29,10 +29,10 @@ pytest.register_assert_rewrite("penstock.testing.contracts")
 @pytest.fixture(autouse=True)
 def secrets_of_its_own() -> Iterator[None]:
     """What one test teaches as secret is no secret in the next: the redaction is one for the whole process."""
-    known = redact._values, redact._forms, redact._known  # noqa: SLF001 - a process never forgets, a test must
-    redact._values, redact._forms = set(known[0]), set(known[1])  # noqa: SLF001
+    known = redact._values, redact._forms, redact._passing, redact._known  # noqa: SLF001 - a test must forget
+    redact._values, redact._forms, redact._passing = set(known[0]), set(known[1]), dict(known[2])  # noqa: SLF001
     yield
-    redact._values, redact._forms, redact._known = known  # noqa: SLF001
+    redact._values, redact._forms, redact._passing, redact._known = known  # noqa: SLF001
 
 
 @pytest.fixture(scope="session")

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import time
 
+import httpx2
 import pytest
 from pydantic import BaseModel, SecretBytes, SecretStr
 
+from penstock.data.api.secrets import learn
 from penstock.model.notifying import without_secrets
-from penstock.model.redaction import Redactor, learn_environment, learn_secrets, learn_url, masked, redact, redacted
+from penstock.model.redaction import (
+    PASSING,
+    Redactor,
+    learn_environment,
+    learn_secrets,
+    learn_url,
+    masked,
+    redact,
+    redacted,
+)
 
 
 @pytest.mark.parametrize(
@@ -127,3 +138,27 @@ def test_no_text_makes_it_slow(text: str) -> None:
     began = time.process_time()
     redact(text)
     assert time.process_time() - began < 2
+
+
+def test_of_what_goes_with_requests_the_last_are_known() -> None:
+    """A service asks for years, and each of its tokens would cost time for every text after it."""
+    redactor = Redactor()
+    redactor.learn("stays-for-ever-1234")
+    redactor.learn_passing("first-of-them-0000", "used-all-the-time-11")
+    for number in range(PASSING):
+        redactor.learn_passing(f"token-of-the-hour-{number:06}", "used-all-the-time-11")
+    last = f"token-of-the-hour-{PASSING - 1:06}"
+    assert redactor(f"stays-for-ever-1234 used-all-the-time-11 {last}") == "*** *** ***"
+    assert redactor("first-of-them-0000") == "first-of-them-0000"
+    assert len(redactor.known) == PASSING + 1
+
+
+def test_a_signed_url_is_known_by_its_place_and_not_learnt() -> None:
+    told = "GET https://h/f?X-Goog-Signature=ab12cd34ef&X-Goog-Credential=me%40x%2F2024&X-Amz-Signature=77aa88bb99&n=1"
+    masked = "GET https://h/f?X-Goog-Signature=***&X-Goog-Credential=***&X-Amz-Signature=***&n=1"
+    assert Redactor()(told) == masked
+    known = set(redact.known)
+    learn(httpx2.Request("GET", told.removeprefix("GET ")))
+    assert set(redact.known) == known
+    learn(httpx2.Request("GET", "https://h/f?api_key=0123456789abcdef"))
+    assert set(redact.known) - known == {"0123456789abcdef"}

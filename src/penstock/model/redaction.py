@@ -21,12 +21,15 @@ SHORTEST: Final = 4
 """Characters: a shorter value stands in half of all words, and whoever has it as a password is not helped by a mask."""
 DISTINCT: Final = 12
 """Characters: from so many on a value is taken out inside of other words too."""
+PASSING: Final = 200
+"""Secrets of requests that are kept, the last ones: each costs time for every other, and tokens change hourly."""
 FROM_ENVIRONMENT: Final = 8
 """Characters: a shorter value of a variable that is called a secret is more likely `true` or `none`."""
 
 _NAMES: Final = (
     r"(?:ssl)?password|passwd|pwd|passphrase|secret|client_secret|token|access_token|refresh_token|id_token|auth|"
-    r"api[_-]?key|apikey|access[_-]?key|key|sig|signature|x-amz-signature|x-amz-security-token"
+    r"api[_-]?key|apikey|access[_-]?key|key|sig|signature|x-amz-signature|x-amz-security-token|"
+    r"x-amz-credential|x-goog-signature|x-goog-credential"
 )
 _VARIABLE: Final = re.compile(
     r"(?:^|_)(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|API_?KEY|ACCESS_KEY|PRIVATE_KEY|CREDENTIALS?)$", re.IGNORECASE
@@ -61,6 +64,7 @@ class Redactor:
         self._guard = threading.Lock()
         self._values: set[str] = set()
         self._forms: set[str] = set()
+        self._passing: dict[str, set[str]] = {}
         self._known: re.Pattern[str] | None = None
 
     def learn(self, *values: str) -> None:
@@ -72,14 +76,33 @@ class Redactor:
             with self._guard:
                 self._values.update(values)
                 self._forms |= fresh
-                longest = sorted(self._forms, key=lambda form: (-len(form), form))
-                self._known = re.compile("|".join(self._pattern(form) for form in longest))
+                self._compile()
+
+    def learn_passing(self, *values: str) -> None:
+        """These are secret while they are among the last of their kind: what goes with a request, and changes."""
+        with self._guard:
+            changed = False
+            for value in dict.fromkeys(values):
+                if len(value.strip()) < self._shortest or value in self._values:
+                    continue
+                known = self._passing.pop(value, None)  # the one used last is forgotten last
+                self._passing[value] = _forms(value) if known is None else known
+                changed |= known is None
+            while len(self._passing) > PASSING:
+                del self._passing[next(iter(self._passing))]
+            if changed:
+                self._compile()
+
+    def _compile(self) -> None:
+        forms = self._forms.union(*self._passing.values())
+        longest = sorted(forms, key=lambda form: (-len(form), form))
+        self._known = re.compile("|".join(self._pattern(form) for form in longest))
 
     @property
     def known(self) -> tuple[str, ...]:
         """What was learnt, for a worker process, which must not tell it either."""
         with self._guard:
-            return tuple(self._values)
+            return (*self._values, *self._passing)
 
     def _pattern(self, form: str) -> str:
         return re.escape(form) if len(form) >= self._distinct else _alone(form)

@@ -21,6 +21,8 @@ _SECRET: Final = re.compile(
 )
 _OF_A_PAGE: Final = re.compile(r"page|next|continu|cursor|sync", re.IGNORECASE)
 """A token that says where to go on is none; there are as many as pages."""
+_OF_ONE_URL: Final = re.compile(r"^(?:x-amz-|x-goog-|sig$|signature$)", re.IGNORECASE)
+"""A signed URL has a signature of its own, and each download its URL: they are known by their place, and not learnt."""
 _FORM: Final = "application/x-www-form-urlencoded"
 _LARGEST: Final = 64 * 1024
 _LOGGERS: Final = ("httpx2",)
@@ -33,7 +35,8 @@ def is_secret(name: str) -> bool:
 
 def learn(request: Request) -> None:
     """The request's credentials are secret from now on: in its headers, its query, its form, its URL."""
-    redact.learn(*(value for value in _values(request) if len(value) >= FROM_ENVIRONMENT), request.url.password)
+    found = (value for value in _values(request) if len(value) >= FROM_ENVIRONMENT)
+    redact.learn_passing(*found, request.url.password)
 
 
 def shown(url: URL) -> str:
@@ -63,7 +66,9 @@ def _values(request: Request) -> Iterable[str]:
             yield given  # of `Bearer …`
             if scheme.lower() == "basic":
                 yield _password(given)
-    yield from (value for name, value in request.url.params.multi_items() if is_secret(name))
+    for name, value in request.url.params.multi_items():
+        if is_secret(name) and _OF_ONE_URL.search(name) is None:
+            yield value
     if request.headers.get("content-type", "").startswith(_FORM):
         size = request.headers.get("content-length", "")
         if size.isdigit() and int(size) <= _LARGEST:
