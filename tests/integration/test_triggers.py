@@ -109,6 +109,23 @@ async def test_an_organization_starts_its_own_alone(database_url: str) -> None:
             await service.triggers.trigger(plain, org="2")
 
 
+async def test_an_organization_is_told_no_names_but_its_own(database_url: str) -> None:
+    plain = ps.Pipeline("plain", gaps=ps.DateGaps())
+    own = ps.Pipeline("own", FeedDay, gaps=Feeds().days, org="org_id")
+
+    @plain.step
+    async def step(day: ps.Day) -> None: ...
+
+    @own.step
+    async def work(unit: FeedDay) -> None: ...
+
+    async with serving(ps.App("feeds", [own, plain]), database_url) as service:
+        with pytest.raises(NotFound, match=r"one of the names own\.$"):
+            await service.triggers.target("nothing", org="2")
+        with pytest.raises(NotFound, match=r"one of the names own, plain\.$"):
+            await service.triggers.target("nothing")
+
+
 async def test_what_a_budget_has_no_room_for_says_so(database_url: str) -> None:
     calls = ps.Quota("calls", 1)
     feeds = Feeds()

@@ -54,10 +54,14 @@ class Triggers:
     def __init__(self, registry: Registry, ledger: ServiceLedger, client: Client) -> None:
         self._registry, self._ledger, self._client = registry, ledger, client
 
-    async def target(self, pipeline_id: str) -> tuple[Pipeline[Any], dict[str, Any]]:
+    async def target(self, pipeline_id: str, *, org: str | None = None) -> tuple[Pipeline[Any], dict[str, Any]]:
         """What an id stands for: a pipeline by name or public id, or the first pipeline that has such an instance.
 
         Of pipelines that follow one another the first is meant: the others come after it by themselves.
+
+        Args:
+            pipeline_id: The id.
+            org: The organization that asks: it is told no names of pipelines that know no organizations.
 
         Returns:
             The pipeline, and the value that its instance field must have.
@@ -81,7 +85,8 @@ class Triggers:
                 return pipeline, {pipeline.instance: pipeline.units.value(pipeline.instance, pipeline_id)}
             except InvalidData:
                 continue
-        known = ", ".join(self._registry.pipelines)
+        seen = [each.name for each in self._registry.pipelines.values() if org is None or each.org is not None]
+        known = ", ".join(seen)
         raise NotFound(f"There is no pipeline {pipeline_id!r}; give the id of one, or one of the names {known}.")
 
     async def trigger(

@@ -53,7 +53,8 @@ class Executions:
         start, end = None, None
         if said.HasField("date_range"):
             start, end = days(said.date_range.start, said.date_range.end, "parameters.date_range.")
-        pipeline, where = await asked.operations.triggers.target(name(request.pipeline_id, "pipeline_id"))
+        wanted = name(request.pipeline_id, "pipeline_id")
+        pipeline, where = await asked.operations.triggers.target(wanted, org=asked.org)
         found = await asked.operations.triggers.trigger(
             pipeline,
             where=where,

@@ -179,7 +179,7 @@ async def executions(
 
 async def trigger(asked: Asked, body: TriggerAsked) -> Triggered:
     """Manually trigger pipeline execution."""
-    pipeline, where = await asked.operations.triggers.target(body.pipeline_id)
+    pipeline, where = await asked.operations.triggers.target(body.pipeline_id, org=asked.org)
     days = body.parameters.date_range
     start, end = _days(days)
     found = await asked.operations.triggers.trigger(
