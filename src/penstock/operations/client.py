@@ -21,6 +21,7 @@ from penstock.model.states import TERMINAL, RunState
 from penstock.model.values import Day, SqlGaps
 from penstock.operations.explaining import explain
 from penstock.operations.overriding import Overrides
+from penstock.operations.owning import own_plan, own_run
 from penstock.operations.planning import TOP, Ask, Call, check_fresh, plan_query, public_gap, public_plan
 from penstock.operations.results import public_run, summary_of
 from penstock.ports.engine import Engine, OnEvent, OpenEngine
@@ -92,7 +93,8 @@ class Client:
         Raises:
             NotFound: There is none.
         """
-        return public_plan(await self._ledger.stored_plan(self._plan_id(plan)), self._lanes)
+        stored = own_plan(await self._ledger.stored_plan(self._plan_id(plan)), self._registry.name)
+        return public_plan(stored, self._lanes)
 
     async def gaps(self, plan: Plan[U]) -> AsyncIterator[Gap[U]]:
         """The gaps of an open plan in order, a page at a time."""
@@ -307,8 +309,7 @@ class Client:
         """
         stored = await self._stored(run)
         if stored.state not in TERMINAL:
-            msg = f"Run {stored.id} is {stored.state}; only a run that is over can be tried again."
-            raise Conflict(msg)
+            raise Conflict(f"Run {stored.id} is {stored.state}; only a run that is over can be tried again.")
         pipeline = self._registry.pipeline(stored.pipeline)
         units = [pipeline.units.load(body) for body in await self._ledger.unfinished(stored.id)]
         if not units:
@@ -326,8 +327,7 @@ class Client:
         One that never began is cancelled now; any other as soon as its handler is interrupted.
         """
         if (run is None) == (plan is None):
-            msg = "cancel takes a run or a plan, one of them"
-            raise TypeError(msg)
+            raise TypeError("cancel takes a run or a plan, one of them")
         done = await self._ledger.cancel(
             run=None if run is None else self._run_id(run), plan=None if plan is None else self._plan_id(plan)
         )
@@ -371,7 +371,7 @@ class Client:
 
     async def begin(self, plan: Plan[Any] | UUID | int, triggered_by: str, parallel: int | None = None) -> PlanId:
         plan_id = PlanId(plan.number) if isinstance(plan, Plan) else self._plan_id(plan)
-        stored = await self._ledger.stored_plan(plan_id)
+        stored = own_plan(await self._ledger.stored_plan(plan_id), self._registry.name)
         pipeline = self._registry.pipeline(stored.pipeline)
         check_fresh(stored, pipeline, await self.overrides.shape(pipeline))
         await self._ledger.apply(plan_id, triggered_by=triggered_by, parallel=parallel)
@@ -391,7 +391,7 @@ class Client:
         return heard
 
     async def _stored(self, run: UUID | int) -> StoredRun:
-        return await self._ledger.run(self._run_id(run))
+        return own_run(await self._ledger.run(self._run_id(run)), self._registry.name)
 
     def _run_id(self, run: UUID | int) -> RunId:
         return RunId(run) if isinstance(run, int) else self._ledger.run_id(run)
