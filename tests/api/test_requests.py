@@ -273,13 +273,13 @@ async def test_it_is_ready_while_it_can_work_and_says_what_keeps_it(served: Serv
 
 
 async def test_metrics_have_bounded_labels(served: Served) -> None:
-    nobody, caller = await served.caller(None), await served.caller("operator")
+    caller = await served.caller("operator")
     await caller.get("/api/v1/runs/123456")
     await caller.get("/api/v1/surely/not/there")
     run = (await caller.post("/api/v1/etl/trigger", json={"pipeline_id": "pipe_456"})).json()["execution_id"]
 
     async def counted() -> Any:
-        text = (await nobody.get("/metrics")).text
+        text = (await caller.get("/metrics")).text
         return text if 'penstock_executions_total{pipeline="ads",state="completed"} 1.0' in text else None
 
     text = await until(counted, "counted")
@@ -292,8 +292,8 @@ async def test_metrics_have_bounded_labels(served: Served) -> None:
 
 
 async def test_many_that_ask_for_metrics_at_once_look_at_the_ledger_once(served: Served, database_url: str) -> None:
-    nobody = await served.caller(None)
-    answers = await asyncio.gather(*(nobody.get("/metrics") for _ in range(10)))
+    caller = await served.caller("viewer")
+    answers = await asyncio.gather(*(caller.get("/metrics") for _ in range(10)))
     assert {answer.status_code for answer in answers} == {200}
     with psycopg.connect(database_url, autocommit=True) as connection:
         looking = connection.execute(

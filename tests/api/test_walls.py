@@ -23,7 +23,7 @@ from penstock.model.token import ROLES
 from tests.api.conftest import Serve, Served, until
 from tests.docs.pages import page
 
-OPEN = {"/livez", "/readyz", "/health", "/metrics"}
+OPEN = {"/livez", "/readyz", "/health"}
 OPERATORS = {
     "POST /api/v1/etl/trigger",
     "POST /api/v1/pipelines/{pipeline}/pause",

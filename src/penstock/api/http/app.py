@@ -29,7 +29,7 @@ from penstock.api.http.routes import (
 from penstock.operations.gateway import Gateway
 
 DESCRIPTION = """
-Every path but the four probes needs a token: `Authorization: Bearer pst_…`, made by `penstock token create`. A token
+Every path but the three probes needs a token: `Authorization: Bearer pst_…`, made by `penstock token create`. A token
 has a role, `viewer`, `operator` or `admin`, and may be bound to one organization, whose rows are then all that it sees.
 
 Errors are problem details (RFC 9457). A POST may carry an `Idempotency-Key`: the same request with the same key is

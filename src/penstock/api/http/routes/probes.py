@@ -1,4 +1,4 @@
-"""Is it alive, is it ready, how is it, and what does it count: open to all, and naming nothing of anybody's."""
+"""Is it alive, is it ready, how is it: open to all, and naming nothing of anybody's. What it counts is not open."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from penstock.api.http.asked import TheGateway
+from penstock.api.http.asked import AskedForAll, TheGateway
 from penstock.api.http.bodies import Closed
 from penstock.api.http.guard import NOBODY, needs, tagged
 from penstock.api.http.problems import documented
@@ -58,7 +58,7 @@ def register(app: FastAPI) -> None:
     app.get("/health", openapi_extra=free, tags=tags)(health)
     app.get(
         "/metrics",
-        openapi_extra=free,
+        openapi_extra=needs("viewer"),
         tags=tags,
         response_class=Response,
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **documented(503)},
@@ -82,8 +82,8 @@ async def health(gateway: TheGateway) -> Health:
     return Health.model_validate(await gateway.health())
 
 
-async def metrics(gateway: TheGateway) -> Response:
-    """Figures in Prometheus' text format."""
+async def metrics(gateway: TheGateway, _: AskedForAll) -> Response:
+    """Figures in Prometheus' text format, over all organizations."""
     if gateway.metrics is None:
         return Response(b"", media_type="text/plain")
     body, kind = await gateway.metrics.page()
