@@ -112,6 +112,21 @@ async def test_the_order_of_arrival_does_not_matter(spend: Db) -> None:
     assert found[0]["table"][0][3] == 1
 
 
+async def test_a_confirmation_that_is_taken_back_does_not_come_again(spend: Db) -> None:
+    """Said again in September, and then otherwise for the same day; what comes late for August finds its place."""
+    said = [(AUGUST, 1), (SEPTEMBER, 1), (SEPTEMBER, 2), (AUGUST + timedelta(days=1), 0)]
+    for at, usd in said:
+        row = {"advertiser": "a", "week": "2018-07-29", "name": "n", "usd": usd}
+        await data.load(spend, [row], "spend", history="spend_history", published=at)
+    found = await versions(spend)
+    assert [row[3:6] for row in found["history"]] == [
+        (1, AUGUST, AUGUST + timedelta(days=1)),
+        (0, AUGUST + timedelta(days=1), SEPTEMBER),
+        (2, SEPTEMBER, None),
+    ]
+    assert found["table"][0][3] == 2
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     said=st.lists(

@@ -50,9 +50,10 @@ from {given} given, {plan} plan
 where {same_given_plan} and {same_given_version} and plan."~amends" and version.valid_from = plan."~held";
 
 -- name: close
--- The version that held ends where the new one begins.
+-- The version that held ends where the new one begins. What it was confirmed at that very moment is taken back with it.
 update {history} version set valid_to = {published},
-  confirmed_at = case when plan."~resumes" is null then version.confirmed_at else version.valid_from end
+  confirmed_at = case when plan."~resumes" is null and version.confirmed_at < {published} then version.confirmed_at
+    else version.valid_from end
 from {plan} plan
 where {same_plan_version} and not plan."~amends" and version.valid_from = plan."~held";
 
