@@ -126,7 +126,7 @@ def test_a_killed_report_goes_on_and_the_ledger_never_has_less_than_the_bill(
 
 
 def test_a_plan_prices_what_a_model_is_to_write_and_nothing_else(commands: Commands, server: ChatServer) -> None:
-    plan = ("penstock.cli", "plan", "aegis_reports", "--json")
+    plan = ("penstock.cli", "--app", "aegis", "plan", "aegis_reports", "--json")
     by_model = json.loads(commands.module(*plan).out)
     without = json.loads(commands.module(*plan, AEGIS_WRITER="extractive").out)
     assert (by_model["gaps"], without["gaps"]) == (2, 2)
