@@ -123,11 +123,8 @@ async def open_client(
         handlers: What the app wants called after events.
         database: The database, when it is known already.
     """
-    async with (
-        open_ledger(settings, database) as ledger,
-        client_on(registry, settings, ledger, handlers or {}) as client,
-    ):
-        yield client
+    async with open_operations(registry, settings, handlers=handlers, database=database) as operations:
+        yield operations.client
 
 
 @asynccontextmanager

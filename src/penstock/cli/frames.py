@@ -16,7 +16,7 @@ from penstock.ports.watching import COUNTED, SAMPLE
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from penstock.ports.watching import Frame, LaneNow, QuotaUse
+    from penstock.ports.watching import Frame, LaneNow, QuotaNow
 
 _COLOURS = {"running": "cyan", "waiting": "yellow", "crashed": "red", "lost": "red", "alive": "green"}
 LEAST_LANES = 3
@@ -163,7 +163,7 @@ def _notices(frame: Frame) -> Table | None:
     return table
 
 
-def _quotas(quotas: Sequence[QuotaUse]) -> Table | None:
+def _quotas(quotas: Sequence[QuotaNow]) -> Table | None:
     """What is used of the limit, and when the window ends."""
     if not quotas:
         return None

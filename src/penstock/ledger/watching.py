@@ -19,7 +19,7 @@ from penstock.ports.watching import (
     PipelineNow,
     ProcessNow,
     QueueNow,
-    QuotaUse,
+    QuotaNow,
 )
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ class Watch:
             failures=await self._all(connection, "failures", FailuresNow),
             processes=await self._all(connection, "processes", ProcessNow),
             notices=await self._all(connection, "notices", NoticesNow),
-            quotas=tuple(await self._all(connection, "quotas", QuotaUse)),
+            quotas=tuple(await self._all(connection, "quotas", QuotaNow)),
         )
 
     async def _open(self) -> psycopg.AsyncConnection[Any]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
+
+from penstock.ports.records import QuotaUse
 
 COUNTED = 10_000
 """Where counting stops: a number above it means more than that."""
@@ -102,21 +103,11 @@ class NoticesNow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QuotaUse:
-    """A quota in its present window, which has no ends where it is a run or all the time. See the view `v1_quotas`."""
+class QuotaNow(QuotaUse):
+    """A quota of any app; it has no window where it is for a run or for all the time. See the view `v1_quotas`."""
 
     number: int
     app: str
-    name: str
-    limit: Decimal
-    reserve: Decimal
-    per: str | None
-    timezone: str
-    starts_at: datetime | None
-    ends_at: datetime | None
-    used: Decimal
-    reserved: Decimal
-    open: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,4 +121,4 @@ class Frame:
     failures: Sequence[FailuresNow] = ()
     processes: Sequence[ProcessNow] = ()
     notices: Sequence[NoticesNow] = ()
-    quotas: tuple[QuotaUse, ...] = ()
+    quotas: tuple[QuotaNow, ...] = ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any, Final
 
 import polars as pl
@@ -14,6 +13,7 @@ from penstock.data.sources.header import column_names
 from penstock.data.sources.opening import Opened
 from penstock.data.sources.options import Options
 from penstock.data.sources.table import Part, Table
+from penstock.model.spelling import did_you_mean
 
 _NAMED: Final = 10
 
@@ -88,7 +88,5 @@ def _chosen(names: list[str], wanted: str | int | None, place: Place) -> str:
         case str():
             if wanted in names:
                 return wanted
-            near = get_close_matches(wanted, names, 1)
-            raise BadInput(
-                place, f"there is no sheet {wanted!r}; " + (f"did you mean {near[0]!r}?" if near else f"it has {some}")
-            )
+            hint = did_you_mean(wanted, names, otherwise=f"; it has {some}", quoted=True)
+            raise BadInput(place, f"there is no sheet {wanted!r}{hint}")

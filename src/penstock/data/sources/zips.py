@@ -11,12 +11,12 @@ import stat
 import struct
 import zipfile
 import zlib
-from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from penstock.data.sources.faults import BadInput, Place
+from penstock.model.spelling import did_you_mean
 
 MOST_MEMBERS: Final = 10_000
 _DIRECTORY_ENTRY: Final = 800
@@ -61,9 +61,9 @@ def chosen(archive: zipfile.ZipFile, path: Path, member: str | None) -> zipfile.
     else:
         same = [info for info in files if info.filename == member]
         if not same:
-            near = get_close_matches(member, [info.filename for info in files], 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it holds {_some(files) or 'no file'}"
-            raise BadInput(place, f"the zip has no member {member!r}; {hint}")
+            there = f"; it holds {_some(files) or 'no file'}"
+            hint = did_you_mean(member, [info.filename for info in files], otherwise=there, quoted=True)
+            raise BadInput(place, f"the zip has no member {member!r}{hint}")
         if len(same) > 1:
             raise BadInput(place, f"the zip has {len(same)} members named {member!r}; which one is meant is not said")
         found = same[0]
